@@ -1,0 +1,20 @@
+/* gcc: 'before' may be used uninitialized
+ * clang: variable 'before' is used uninitialized */
+#include <xylem/xylem.h>
+
+struct fn {
+	struct xyl_frame frame;
+	ssize_t n;
+};
+
+xyl_step fn(void *frame)
+{
+	struct fn *self = frame;
+	ssize_t before;
+
+	XYL_BEGIN(self)
+	before = self->n;
+	XYL_AWAIT(self->n, xyl_yield());
+	XYL_RETURN(before);
+	XYL_END(0);
+}
