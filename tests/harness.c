@@ -63,7 +63,8 @@ static void print_value(char *text, size_t size, test_integer value)
 		snprintf(text, size, "%" PRIu64, (uint64_t)value);
 }
 
-void test_check_eq(const char *file, int line, const char *condition, test_integer a, test_integer b)
+void test_check_eq(const char *file, int line, const char *condition, test_integer a,
+		   test_integer b)
 {
 	char text[512], a_text[64], b_text[64];
 
@@ -71,7 +72,8 @@ void test_check_eq(const char *file, int line, const char *condition, test_integ
 		return;
 	print_value(a_text, sizeof(a_text), a);
 	print_value(b_text, sizeof(b_text), b);
-	snprintf(text, sizeof(text), "%s:%d: %s: %s, not %s", file, line, condition, a_text, b_text);
+	snprintf(text, sizeof(text), "%s:%d: %s: %s, not %s", file, line, condition, a_text,
+		 b_text);
 	fail(text);
 }
 
@@ -107,7 +109,7 @@ size_t test_fd_count(void)
 	for (struct dirent *entry; (entry = readdir(dir));)
 		count += entry->d_name[0] != '.';
 	closedir(dir);
-	return count - 1;	/* dir's own */
+	return count - 1; /* dir's own */
 }
 
 static bool is_chosen(const struct test *test, char **names)

@@ -25,36 +25,35 @@ struct test {
 	struct test *next;
 };
 
-__extension__ typedef __int128 test_integer;	/* holds each value of each integer type */
+__extension__ typedef __int128 test_integer; /* holds each value of each integer type */
 
-#define TEST(behaviour)								\
-	static void test_##behaviour(void);					\
-	__attribute__((constructor)) static void test_add_##behaviour(void)	\
-	{									\
+#define TEST(behaviour)                                                           \
+	static void test_##behaviour(void);                                       \
+	__attribute__((constructor)) static void test_add_##behaviour(void)       \
+	{                                                                         \
 		static struct test test = { #behaviour, test_##behaviour, NULL }; \
-		test_add(&test);						\
-	}									\
+		test_add(&test);                                                  \
+	}                                                                         \
 	static void test_##behaviour(void)
 
 /* Anywhere, in an async function and on another thread too. */
-#define CHECK(condition) \
-	((condition) ? (void)0 : test_failed(__FILE__, __LINE__, #condition))
-#define CHECK_EQ(a, b) \
-	test_check_eq(__FILE__, __LINE__, #a " == " #b, (a), (b))
+#define CHECK(condition) ((condition) ? (void)0 : test_failed(__FILE__, __LINE__, #condition))
+#define CHECK_EQ(a, b) test_check_eq(__FILE__, __LINE__, #a " == " #b, (a), (b))
 
 /* Ends the test: for use in the body of the TEST itself. */
-#define SKIP(why)			\
-	do {				\
-		test_skip(why);		\
-		return;			\
+#define SKIP(why)               \
+	do {                    \
+		test_skip(why); \
+		return;         \
 	} while (0)
 
-uint64_t test_random(void);	/* any thread */
-size_t test_fd_count(void);	/* descriptors now open in this process */
+uint64_t test_random(void); /* any thread */
+size_t test_fd_count(void); /* descriptors now open in this process */
 
 void test_add(struct test *test);
 void test_skip(const char *why);
 _Noreturn void test_failed(const char *file, int line, const char *condition);
-void test_check_eq(const char *file, int line, const char *condition, test_integer a, test_integer b);
+void test_check_eq(const char *file, int line, const char *condition, test_integer a,
+		   test_integer b);
 
 #endif

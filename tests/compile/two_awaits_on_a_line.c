@@ -12,6 +12,7 @@ xyl_step fn(void *frame)
 	struct fn *self = frame;
 
 	XYL_BEGIN(self)
+	/* clang-format off */
 	XYL_AWAIT(self->n, xyl_yield()); XYL_AWAIT(self->n, xyl_yield());
 	XYL_END(0);
 }
