@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What does it cost to abort a task and join it: one asleep, and one in recv on a socket?
+ * Spawning and parking are not in the time; 500 tasks are parked, then one after another
+ * is aborted and joined (the first figure), or all aborted and then all joined.
+ *
+ * What would make it lie: aborts only in batches (one inbox round for all of them), or
+ * stopping the clock when the join returns: the recv is then abandoned, but its cancel has
+ * yet to be submitted and reaped.  So for recv the clock runs on until nothing is
+ * outstanding any more.
+ */
+#include "harness.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <xylem/xylem.h>
+
+enum { BATCH = 500, BYTES = 64, DRAIN_TURNS_MAX = 100000 };
+
+struct sleeper {
+	struct xyl_frame frame;
+	ssize_t r;
+};
+
+static xyl_step sleeper(void *frame)
+{
+	struct sleeper *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->r, xyl_sleep(3600 * XYL_SEC));
+	XYL_END(self->r);
+}
+
+struct receiver {
+	struct xyl_frame frame;
+	struct xyl_io *io;
+	char *buf;
+	ssize_t r;
+};
+
+static xyl_step receiver(void *frame)
+{
+	struct receiver *self = frame;
+
+	XYL_BEGIN(self)
+	self->buf = xyl_alloc_bytes(BYTES);
+	XYL_AWAIT(self->r, xyl_read(self->io, self->buf, BYTES));
+	XYL_END(self->r);
+}
+
+struct aborter {
+	struct xyl_frame frame;
+	long n, done;
+	double *ret;
+	bool recv, together;
+	struct xyl_task **tasks;
+	struct xyl_io **ios;
+	uint64_t outstanding;
+	int64_t t0, ns;
+	ssize_t r, failed;
+	int i, turns;
+};
+
+static uint64_t outstanding(void)
+{
+	struct xyl_stats stats;
+
+	xyl_runtime_stats(xyl_runtime_self(), &stats);
+	return stats.ops_outstanding;
+}
+
+static void sockets_open(struct xyl_io **ios)
+{
+	struct rlimit limit = { 4 * BATCH, 4 * BATCH };
+	int ends[2];
+
+	setrlimit(RLIMIT_NOFILE, &limit);
+	for (int i = 0; i < BATCH; i++) {
+		bench_check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "socketpair");
+		ios[i] = xyl_io_from_fd(ends[0]);	/* the other end stays open, and silent */
+		bench_check(ios[i] != NULL, "xyl_io_from_fd");
+	}
+}
+
+static struct xyl_task *victim_spawn(struct aborter *self, int i)
+{
+	return self->recv ? xyl_spawn(receiver, .io = self->ios[i]) : xyl_spawn(sleeper, .r = 0);
+}
+
+static xyl_step aborter(void *frame)
+{
+	struct aborter *self = frame;
+
+	XYL_BEGIN(self)
+	self->tasks = xyl_alloc(BATCH * sizeof(*self->tasks));
+	self->ios = xyl_alloc(BATCH * sizeof(*self->ios));
+	if (self->recv)
+		sockets_open(self->ios);
+	self->outstanding = outstanding();
+	for (self->done = 0; self->done < self->n; self->done += BATCH) {
+		for (self->i = 0; self->i < BATCH; self->i++)
+			self->tasks[self->i] = victim_spawn(self, self->i);
+		for (self->i = 0; self->i < 4; self->i++)
+			XYL_AWAIT(self->r, xyl_yield());	/* all are parked, and armed */
+		self->t0 = bench_now();
+		if (self->together)
+			for (self->i = 0; self->i < BATCH; self->i++)
+				xyl_abort(self->tasks[self->i]);
+		for (self->i = 0; self->i < BATCH; self->i++) {
+			xyl_abort(self->tasks[self->i]);	/* the second time, nothing */
+			XYL_AWAIT(self->r, xyl_join(self->tasks[self->i]));
+			self->failed += self->r >= 0;
+		}
+		self->turns = 0;
+		while (outstanding() > self->outstanding && self->turns++ < DRAIN_TURNS_MAX)
+			XYL_AWAIT(self->r, xyl_yield());
+		self->ns += bench_now() - self->t0;
+		bench_check(self->turns < DRAIN_TURNS_MAX, "operations stay outstanding");
+	}
+	bench_check(self->failed == 0, "a victim was not aborted");
+	*self->ret = (double)self->ns / (double)self->done;
+	XYL_END(0);
+}
+
+static void run(long n, double *ret, bool recv, bool together)
+{
+	ssize_t r = xyl_run(aborter, .n = n, .ret = ret, .recv = recv, .together = together);
+
+	bench_check(r == 0, xyl_runtime_why());
+}
+
+static void asleep(long n, double *ret)
+{
+	run(n, ret, false, false);
+}
+
+static void asleep_together(long n, double *ret)
+{
+	run(n, ret, false, true);
+}
+
+static void in_recv(long n, double *ret)
+{
+	run(n, ret, true, false);
+}
+
+static void in_recv_together(long n, double *ret)
+{
+	run(n, ret, true, true);
+}
+
+int main(int argc, char **argv)
+{
+	double figures[BENCH_FIGURES];
+	long n;
+
+	bench_init(argc, argv);
+	n = bench_n(500000);
+	bench_alone(asleep, n, 5, figures);
+	bench_print("abort+join, asleep", figures[0], "ns");
+	if (bench_once())
+		return 0;
+	bench_alone(asleep_together, n, 5, figures);
+	bench_print("abort 500, join 500, asleep", figures[0], "ns");
+	bench_alone(in_recv, n / 2, 5, figures);
+	bench_print("abort+join, in recv", figures[0], "ns");
+	bench_alone(in_recv_together, n / 2, 5, figures);
+	bench_print("abort 500, join 500, in recv", figures[0], "ns");
+	return 0;
+}
