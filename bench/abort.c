@@ -77,7 +77,7 @@ static void sockets_open(struct xyl_io **ios)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	for (int i = 0; i < BATCH; i++) {
 		bench_check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "socketpair");
-		ios[i] = xyl_io_from_fd(ends[0]);	/* the other end stays open, and silent */
+		ios[i] = xyl_io_from_fd(ends[0]); /* the other end stays open, and silent */
 		bench_check(ios[i] != NULL, "xyl_io_from_fd");
 	}
 }
@@ -101,13 +101,13 @@ static xyl_step aborter(void *frame)
 		for (self->i = 0; self->i < BATCH; self->i++)
 			self->tasks[self->i] = victim_spawn(self, self->i);
 		for (self->i = 0; self->i < 4; self->i++)
-			XYL_AWAIT(self->r, xyl_yield());	/* all are parked, and armed */
+			XYL_AWAIT(self->r, xyl_yield()); /* all are parked, and armed */
 		self->t0 = bench_now();
 		if (self->together)
 			for (self->i = 0; self->i < BATCH; self->i++)
 				xyl_abort(self->tasks[self->i]);
 		for (self->i = 0; self->i < BATCH; self->i++) {
-			xyl_abort(self->tasks[self->i]);	/* the second time, nothing */
+			xyl_abort(self->tasks[self->i]); /* the second time, nothing */
 			XYL_AWAIT(self->r, xyl_join(self->tasks[self->i]));
 			self->failed += self->r >= 0;
 		}

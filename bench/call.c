@@ -61,7 +61,7 @@ int main(int argc, char **argv)
 
 	bench_init(argc, argv);
 	bench_in_turn(xylem, bench_gc_malloc_64, bench_n(5000000), 5, &pair);
-	bench_print_beside("async call, 80 B frame", pair.a[0], "ns", "GC_malloc 64 B",
-			   pair.b[0], pair.ratio[0]);
+	bench_print_beside("async call, 80 B frame", pair.a[0], "ns", "GC_malloc 64 B", pair.b[0],
+			   pair.ratio[0]);
 	return 0;
 }

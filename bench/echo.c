@@ -33,8 +33,8 @@ enum { PER_SECOND, P50, P99, P999, LONGEST, CPU_US };
 
 typedef void server_fn(int port_to);
 
-static int rate;	/* requests a second; 0: closed loop */
-static bool littered;	/* with garbage made in the Xylem server */
+static int rate;      /* requests a second; 0: closed loop */
+static bool littered; /* with garbage made in the Xylem server */
 
 static void tell_port(int listener, int port_to)
 {
@@ -127,7 +127,8 @@ static xyl_step serve(void *frame)
 		XYL_AWAIT(self->r, xyl_accept(self->listener, &self->peer));
 		if (self->r < 0)
 			break;
-		setsockopt(xyl_io_fd(self->peer), IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+		setsockopt(xyl_io_fd(self->peer), IPPROTO_TCP, TCP_NODELAY, &(int){ 1 },
+			   sizeof(int));
 		xyl_spawn(echo, .peer = self->peer);
 	}
 	XYL_END(self->r);
@@ -216,7 +217,8 @@ static void load_run(int port, pid_t server, int connections, double *ret)
 		become("load", argv);
 	}
 	bench_check(fscanf(out, "%lf %lf %lf %lf %lf %lf", &ret[PER_SECOND], &ret[P50], &ret[P99],
-			   &ret[P999], &ret[LONGEST], &ret[CPU_US]) == 6, "the load has figures");
+			   &ret[P999], &ret[LONGEST], &ret[CPU_US]) == 6,
+		    "the load has figures");
 	waitpid(pid, NULL, 0);
 }
 

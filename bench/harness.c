@@ -255,8 +255,8 @@ void bench_print(const char *question, double figure, const char *unit)
 	bench_print_beside(question, figure, unit, "", 0, 0);
 }
 
-void bench_print_beside(const char *question, double figure, const char *unit,
-			const char *other, double other_figure, double ratio)
+void bench_print_beside(const char *question, double figure, const char *unit, const char *other,
+			double other_figure, double ratio)
 {
 	printf("%s", question);
 	print_figure(figure, unit);

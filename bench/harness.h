@@ -26,7 +26,7 @@ enum { BENCH_FIGURES = 8, BENCH_ROUNDS_MAX = 15 };
 typedef void bench_side(long n, double *ret_figures);
 
 struct bench_pair {
-	double a[BENCH_FIGURES], b[BENCH_FIGURES], ratio[BENCH_FIGURES];	/* a over b */
+	double a[BENCH_FIGURES], b[BENCH_FIGURES], ratio[BENCH_FIGURES]; /* a over b */
 };
 
 /* Reads the arguments; call it first. */
@@ -34,13 +34,13 @@ void bench_init(int argc, char **argv);
 long bench_n(long fallback);
 bool bench_once(void);
 
-int64_t bench_now(void);		/* CLOCK_MONOTONIC, ns */
+int64_t bench_now(void); /* CLOCK_MONOTONIC, ns */
 double bench_ns_each(int64_t since, long n);
 int64_t bench_rss_bytes(void);
 void bench_pin(int cpu);
 double bench_median(double *values, int count);
 uint64_t bench_random(uint64_t *state);
-void bench_check(bool ok, const char *what);	/* a benchmark that fails says so and exits 1 */
+void bench_check(bool ok, const char *what); /* a benchmark that fails says so and exits 1 */
 
 void bench_alone(bench_side *side, long n, int rounds, double *ret_figures);
 void bench_in_turn(bench_side *a, bench_side *b, long n, int rounds, struct bench_pair *ret_pair);
@@ -49,7 +49,7 @@ void bench_in_turn(bench_side *a, bench_side *b, long n, int rounds, struct benc
 bench_side bench_calloc_128, bench_gc_malloc_64, bench_call_and_queue;
 
 void bench_print(const char *question, double figure, const char *unit);
-void bench_print_beside(const char *question, double figure, const char *unit,
-			const char *other, double other_figure, double ratio);
+void bench_print_beside(const char *question, double figure, const char *unit, const char *other,
+			double other_figure, double ratio);
 
 #endif /* BENCH_HARNESS_H */

@@ -150,7 +150,7 @@ static void run_until(int64_t end)
 	while (bench_now() < end) {
 		if (load.interval_ns == 0) {
 			io_uring_submit_and_wait(&load.ring, 1);
-		} else {	/* never asleep: waking up would be part of the latency */
+		} else { /* never asleep: waking up would be part of the latency */
 			ask_what_is_due();
 			io_uring_submit_and_get_events(&load.ring);
 		}

@@ -66,7 +66,8 @@ static void park_one(struct parking *self)
 	int64_t ns = 3600 * XYL_SEC + (int64_t)(bench_random(&self->random) % 49000) * XYL_US;
 	struct xyl_task *task;
 
-	task = self->asleep ? xyl_spawn(dozer, .ns = ns) : xyl_spawn(parked, .future = self->future);
+	task = self->asleep ? xyl_spawn(dozer, .ns = ns)
+			    : xyl_spawn(parked, .future = self->future);
 	bench_check(task != NULL, "xyl_spawn");
 }
 
@@ -101,7 +102,7 @@ static xyl_step parking(void *frame)
 	bench_check(parked_count == self->n, "all tasks are parked");
 	XYL_AWAIT(self->r, xyl_yield());
 	report(self);
-	XYL_END(0);	/* the runtime's stop aborts them all */
+	XYL_END(0); /* the runtime's stop aborts them all */
 }
 
 static void run(long n, double *ret, bool asleep)

@@ -25,7 +25,7 @@ struct leaf {
 	char rest[248];
 };
 
-static struct leaf *live;	/* a static: the collector sees it */
+static struct leaf *live; /* a static: the collector sees it */
 
 static void *gc_alloc(size_t size)
 {
@@ -54,7 +54,7 @@ static void live_make(long bytes, bool shuffled, void *(*alloc)(size_t))
 	for (size_t i = 0; i < n; i++) {
 		leaves[i]->next = live;
 		live = leaves[i];
-		leaves[i] = NULL;	/* the list alone holds them */
+		leaves[i] = NULL; /* the list alone holds them */
 	}
 }
 
@@ -141,7 +141,7 @@ static void time_collections(void (*collect)(void), double *ret)
 {
 	double ns[COLLECTIONS];
 
-	collect();	/* the first one also marks what making the list left behind */
+	collect(); /* the first one also marks what making the list left behind */
 	for (int i = 0; i < COLLECTIONS; i++) {
 		int64_t t0 = bench_now();
 

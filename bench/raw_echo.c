@@ -110,12 +110,8 @@ static void dispatch(const struct io_uring_cqe *cqe, int listener)
 	struct conn *conn = (struct conn *)(uintptr_t)(cqe->user_data & ~UINT64_C(3));
 
 	switch (cqe->user_data & KIND_MASK) {
-	case RECV:
-		received(conn, cqe->res);
-		break;
-	case SEND:
-		sent(conn, cqe->res);
-		break;
+	case RECV: received(conn, cqe->res); break;
+	case SEND: sent(conn, cqe->res); break;
 	default:
 		accepted(cqe->res);
 		if (!(cqe->flags & IORING_CQE_F_MORE))

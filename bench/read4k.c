@@ -73,8 +73,8 @@ static xyl_step reader(void *frame)
 	self->buf = xyl_alloc_bytes(BLOCK);
 	while (self->n-- > 0) {
 		self->block = next_block();
-		XYL_AWAIT(self->r, xyl_read_at(self->io, self->buf, BLOCK,
-					       (int64_t)self->block * BLOCK));
+		XYL_AWAIT(self->r,
+			  xyl_read_at(self->io, self->buf, BLOCK, (int64_t)self->block * BLOCK));
 		block_check(self->buf, self->r, self->block);
 	}
 	XYL_END(0);
@@ -99,7 +99,8 @@ static xyl_step readers(void *frame)
 	self->io = xyl_io_from_fd(dup(file));
 	self->t0 = bench_now();
 	for (self->i = 0; self->i < self->depth; self->i++)
-		self->tasks[self->i] = xyl_spawn(reader, .io = self->io, .n = self->n / self->depth);
+		self->tasks[self->i] = xyl_spawn(reader, .io = self->io,
+						 .n = self->n / self->depth);
 	for (self->i = 0; self->i < self->depth; self->i++)
 		XYL_AWAIT(self->r, xyl_join(self->tasks[self->i]));
 	*self->ret = 1e6 / bench_ns_each(self->t0, self->n);
