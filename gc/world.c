@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The world that a collection stops.
+ *
+ * Design notes.  bdwgc stops a registered thread with a signal unless the thread is
+ * inside GC_do_blocking.  A shard waits for its ring in there (a signalled wait ends
+ * with EINTR, at each collection, on each shard).
+ *
+ * The check build is *cooperative*: it collects only when every other attached
+ * thread is parked, so that no signal is ever sent: signals are what the thread
+ * checkers cannot bear.  `parked` changes only inside the parked stretch and under
+ * world_lock, which the collection holds: parked threads stay parked meanwhile.  A
+ * thread that runs makes the collection wait for another turn.  The plain build
+ * counts nothing.
+ */
+#include "gc/world.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+
+#include "gc/bdwgc.h"
+#include "gc/check.h"
+#include "gc/heap.h"
+#include "xylem/xylem.h"
+
+static pthread_mutex_t world_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned world_threads;		/* attached; under world_lock */
+static unsigned world_parked;		/* of those; under world_lock; check build only */
+static pthread_key_t world_exit_key;
+static _Thread_local bool world_member;
+
+static void world_join(void)
+{
+	world_threads++;
+	xyli_check_join();
+	world_member = true;
+	pthread_setspecific(world_exit_key, &world_threads);
+}
+
+static void world_leave(void)
+{
+	world_threads--;
+	xyli_check_part();
+	world_member = false;
+	pthread_setspecific(world_exit_key, NULL);
+}
+
+/* A thread that ends without detaching would leave bdwgc a stack that is gone. */
+static void world_thread_exits(void *unused)
+{
+	(void)unused;
+	if (world_member)
+		xyl_thread_detach();
+}
+
+void xyli_world_start(void)
+{
+	pthread_key_create(&world_exit_key, world_thread_exits);
+	pthread_mutex_lock(&world_lock);
+	world_join();
+	pthread_mutex_unlock(&world_lock);
+}
+
+bool xyli_world_attached(void)
+{
+	return world_member;
+}
+
+int xyl_thread_attach(void)
+{
+	struct GC_stack_base base;
+	int r = 0;
+
+	xyli_heap_start();
+	if (world_member)
+		return -EALREADY;
+	if (GC_get_stack_base(&base) != GC_SUCCESS)
+		return -ENOMEM;
+	pthread_mutex_lock(&world_lock);
+	if (GC_register_my_thread(&base) == GC_SUCCESS)
+		world_join();
+	else
+		r = -ENOMEM;
+	pthread_mutex_unlock(&world_lock);
+	return r;
+}
+
+int xyl_thread_detach(void)
+{
+	if (!world_member)
+		return -ESRCH;
+	pthread_mutex_lock(&world_lock);
+	GC_unregister_my_thread();
+	world_leave();
+	pthread_mutex_unlock(&world_lock);
+	return 0;
+}
+
+struct parked_call {
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void world_count_parked(int change)
+{
+	pthread_mutex_lock(&world_lock);
+	world_parked += (unsigned)change;
+	pthread_mutex_unlock(&world_lock);
+}
+
+static void *world_call_parked(void *data)
+{
+	struct parked_call *call = data;
+
+	xyli_check_park(__builtin_frame_address(0));
+	if (xyli_check_on())
+		world_count_parked(+1);
+	call->fn(call->arg);
+	if (xyli_check_on())
+		world_count_parked(-1);
+	return NULL;
+}
+
+void xyli_world_park(void (*fn)(void *arg), void *arg)
+{
+	struct parked_call call = { fn, arg };
+
+	assert(world_member);
+	GC_do_blocking(world_call_parked, &call);
+}
+
+/* The check build's collections, with the world held still by world_lock. */
+static bool world_collect_cooperatively(void (*collect)(void))
+{
+	bool alone;
+
+	pthread_mutex_lock(&world_lock);
+	alone = world_parked == world_threads - world_member;
+	if (alone)
+		collect();
+	pthread_mutex_unlock(&world_lock);
+	return alone;
+}
+
+bool xyli_world_collect(void)
+{
+	if (xyli_check_on())
+		return world_collect_cooperatively(xyli_check_collect);
+	GC_gcollect();
+	return true;
+}
+
+void xyli_world_collect_anywhere(void)
+{
+	if (xyli_check_on())
+		world_collect_cooperatively(GC_gcollect);
+	else
+		GC_gcollect();
+}
+
+void xyl_collect(void)
+{
+	xyli_heap_start();
+	xyli_world_collect_anywhere();
+}

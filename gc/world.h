@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* world.h - the threads that the collector knows, and how it stops them. */
+#ifndef XYLI_GC_WORLD_H
+#define XYLI_GC_WORLD_H
+
+#include <stdbool.h>
+
+/* Called once by heap_init: the thread that starts the collector is attached. */
+void xyli_world_start(void);
+
+bool xyli_world_attached(void);		/* this thread is */
+
+/* Run fn(arg) as a stretch in which this thread touches no collected memory: a
+ * collection neither waits for it nor signals it.  What it blocks on (a ring, a
+ * futex) is not interrupted. */
+void xyli_world_park(void (*fn)(void *arg), void *arg);
+
+/* At a safe point, with no task frame on this stack.  False: the check build could
+ * not, because another attached thread was not parked. */
+bool xyli_world_collect(void);
+
+/* Anywhere: the stacks are scanned. */
+void xyli_world_collect_anywhere(void);
+
+#endif
