@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inbox.
+ *
+ * Design notes.  Posts are pushed with one compare-and-swap and taken all at once, so
+ * nothing is ever popped from the shared list and the ABA problem does not arise; the
+ * taken list is newest first and is turned round before delivery.
+ *
+ * Sleeping is a Dekker handshake: the shard writes `asleep` and then looks at the
+ * list; a poster writes the list and then looks at `asleep`.  Both pairs are
+ * sequentially consistent, so one of the two sees the other.
+ */
+#include "rt/inbox.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int xyli_inbox_init(struct xyli_inbox *inbox)
+{
+	*inbox = (struct xyli_inbox){ .bell_fd = eventfd(0, EFD_CLOEXEC) };
+	return inbox->bell_fd < 0 ? -errno : 0;
+}
+
+void xyli_inbox_done(struct xyli_inbox *inbox)
+{
+	if (inbox->bell_fd >= 0)
+		close(inbox->bell_fd);
+	inbox->bell_fd = -1;
+}
+
+static void bell_ring(struct xyli_inbox *inbox)
+{
+	uint64_t one = 1;
+	ssize_t n;
+
+	atomic_fetch_add_explicit(&inbox->rung, 1, memory_order_relaxed);
+	do
+		n = write(inbox->bell_fd, &one, sizeof(one));
+	while (n < 0 && errno == EINTR);
+}
+
+void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post)
+{
+	struct xyli_post *newest = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
+	int saved_errno = errno;
+
+	do
+		post->next = newest;
+	while (!atomic_compare_exchange_weak(&inbox->newest, &newest, post));
+	if (atomic_load(&inbox->asleep) && atomic_exchange(&inbox->asleep, false))
+		bell_ring(inbox);
+	errno = saved_errno;
+}
+
+static struct xyli_post *oldest_first(struct xyli_post *newest)
+{
+	struct xyli_post *oldest = NULL;
+
+	while (newest) {
+		struct xyli_post *older = newest->next;
+
+		newest->next = oldest;
+		oldest = newest;
+		newest = older;
+	}
+	return oldest;
+}
+
+void xyli_inbox_deliver(struct xyli_inbox *inbox)
+{
+	struct xyli_post *post;
+
+	post = oldest_first(atomic_exchange_explicit(&inbox->newest, NULL, memory_order_acquire));
+	while (post) {
+		struct xyli_post *next = post->next;
+
+		post->next = NULL;	/* a finished task must not keep the next one alive */
+		post->deliver(post);
+		post = next;
+	}
+}
+
+bool xyli_inbox_sleep(struct xyli_inbox *inbox)
+{
+	atomic_store(&inbox->asleep, true);
+	if (atomic_load(&inbox->newest) == NULL)
+		return true;
+	atomic_store(&inbox->asleep, false);
+	return false;
+}
+
+void xyli_inbox_wake(struct xyli_inbox *inbox)
+{
+	atomic_store_explicit(&inbox->asleep, false, memory_order_relaxed);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* inbox.h - how anything outside a shard's own turn reaches it: one queue for all. */
+#ifndef XYLI_RT_INBOX_H
+#define XYLI_RT_INBOX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Lies in what is sent: posting cannot fail.  In scanned memory, always. */
+struct xyli_post {
+	struct xyli_post *next;
+	void (*deliver)(struct xyli_post *post);	/* on the shard, at the start of a turn */
+};
+
+struct xyli_inbox {
+	_Atomic(struct xyli_post *) newest;
+	atomic_bool asleep;		/* the shard waits; whoever clears this rings */
+	int bell_fd;			/* eventfd; -1: none */
+	atomic_uint_fast64_t rung;
+};
+
+int xyli_inbox_init(struct xyli_inbox *inbox);
+void xyli_inbox_done(struct xyli_inbox *inbox);
+
+/* Any thread, attached or not. */
+void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post);
+
+/* Deliver all that has come so far, in the order in which it came. */
+void xyli_inbox_deliver(struct xyli_inbox *inbox);
+
+/* About to wait: false if something came meanwhile, and the shard must not. */
+bool xyli_inbox_sleep(struct xyli_inbox *inbox);
+void xyli_inbox_wake(struct xyli_inbox *inbox);
+
+static inline bool xyli_inbox_is_empty(const struct xyli_inbox *inbox)
+{
+	return atomic_load_explicit(&inbox->newest, memory_order_relaxed) == NULL;
+}
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * op.h - an operation: one thing asked of the kernel.
+ *
+ *	FREE ──> QUEUED ──> IN_KERNEL ──> [MULTISHOT | NOTIFYING] ──> DONE ──> FREE
+ *
+ * While it is in the kernel exactly one slot of its shard's operation table names the
+ * record, and the record names everything the kernel may touch.  The collector moves
+ * nothing, so reachable is pinned.  user_data names the slot and its generation, never
+ * an address: the collector could not see it, and a late CQE must not find a new
+ * operation.
+ */
+#ifndef XYLI_RT_OP_H
+#define XYLI_RT_OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "xylem/xylem.h"
+
+struct xyli_shard;
+struct xyli_wait;
+struct xyli_op;
+
+enum xyli_op_state {
+	XYLI_OP_FREE,		/* not in use; op_start leaves it */
+	XYLI_OP_QUEUED,		/* on the backlog; ring_flush or a cancel leaves it */
+	XYLI_OP_IN_KERNEL,	/* SQE published; a CQE leaves it */
+	XYLI_OP_MULTISHOT,	/* a CQE has come, with F_MORE; the CQE without it leaves it */
+	XYLI_OP_NOTIFYING,	/* as above, for a zero-copy send */
+	XYLI_OP_DONE,		/* its last CQE has come; settling leaves it */
+};
+
+struct xyli_op_kind {
+	const char *name;	/* "recv", "accept": for xyl_dump_tasks */
+	/* The result is here (or the operation never reached the kernel: -ECANCELED).
+	 * Hand it to the waiter with xyli_op_wake, or to nobody: adopt it.  After the
+	 * last CQE (op->state is DONE) the record may be used again. */
+	void (*settle)(struct xyli_op *op, int res, unsigned cqe_flags);
+};
+
+struct xyli_op {
+	struct xyli_op *next, *prev;	/* the backlog, or the list of cancels */
+	const struct xyli_op_kind *kind;
+	struct xyli_wait *waiter;	/* NULL: abandoned, or nobody ever waited */
+	struct xyli_shard *shard;
+	void *handle;			/* kept alive by us: a struct xyl_io */
+	void *buf;			/* the SQE's addr, and the one buffer of the user's */
+	void *extra;			/* pinned as well: a sockaddr, a path; the SQE's addr2
+					 * when extra_is_addr2 */
+	uint64_t off;
+	uint32_t len;
+	uint32_t op_flags;		/* msg_flags, rw_flags, open_flags, poll events, ... */
+	int32_t fd;
+	uint32_t slot;
+	uint8_t opcode;
+	uint8_t state;			/* enum xyli_op_state */
+	bool extra_is_addr2;
+	bool kernel_writes;		/* into buf */
+	bool canceling : 1;		/* asked for; what comes is taken for -ECANCELED */
+	bool stubborn : 1;		/* a regular file: the kernel cannot cancel it */
+	bool internal : 1;		/* the shard's own: not counted, not aborted */
+};
+
+/* Queue it; the SQE is filled in at the end of the turn.  `waiter` waits for it from
+ * now on; it is off any list.  NULL: nobody does. */
+void xyli_op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wait *waiter);
+
+/* Queue it and let the running task wait for it. */
+xyl_pending xyli_op_await(struct xyli_shard *shard, struct xyli_op *op);
+
+/* Ask for its end.  On the backlog: it ends at once, with -ECANCELED, and never
+ * reaches the kernel. */
+void xyli_op_cancel(struct xyli_op *op);
+
+/* Give the waiter, if there still is one, its result. */
+void xyli_op_wake(struct xyli_op *op, ssize_t result);
+
+/* What a wait waits for, by name. */
+const char *xyli_wait_name(const struct xyli_wait *wait);
+
+/* From the reactor: the SQE is published; a CQE has come. */
+void xyli_op_publish(struct xyli_op *op);
+void xyli_op_complete(struct xyli_op *op, int res, unsigned cqe_flags, bool more);
+
+/* It ends without having reached the kernel. */
+void xyli_op_refuse(struct xyli_op *op, int error);
+
+/* user_data:	kind 8 | generation 32 | slot 24 */
+#define XYLI_TAG_GENERATION 24
+#define XYLI_TAG_SLOT ((UINT64_C(1) << XYLI_TAG_GENERATION) - 1)
+#define XYLI_TAG_CANCEL (UINT64_C(1) << 56)	/* a cancel's own CQE: its target's is what counts */
+
+uint64_t xyli_op_tag(const struct xyli_op *op);
+
+static inline bool xyli_op_in_kernel(const struct xyli_op *op)
+{
+	return op->state >= XYLI_OP_IN_KERNEL && op->state <= XYLI_OP_NOTIFYING;
+}
+
+/* ---- doubly linked lists of operations ------------------------------------------ */
+
+struct xyli_ops {
+	struct xyli_op *first, *last;
+};
+
+static inline void xyli_ops_append(struct xyli_ops *list, struct xyli_op *op)
+{
+	op->next = NULL;
+	op->prev = list->last;
+	if (list->last)
+		list->last->next = op;
+	else
+		list->first = op;
+	list->last = op;
+}
+
+static inline void xyli_ops_remove(struct xyli_ops *list, struct xyli_op *op)
+{
+	if (op->prev)
+		op->prev->next = op->next;
+	else
+		list->first = op->next;
+	if (op->next)
+		op->next->prev = op->prev;
+	else
+		list->last = op->prev;
+	op->next = op->prev = NULL;
+}
+
+#endif

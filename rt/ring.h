@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* ring.h - an io_uring: set up as well as the kernel allows, and torn down. */
+#ifndef XYLI_RT_RING_H
+#define XYLI_RT_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <liburing.h>
+
+struct xyli_ring {
+	struct io_uring uring;
+	bool open;
+	bool claimed;		/* enabled, and its descriptor registered, by the owner */
+	bool deferred;		/* DEFER_TASKRUN: completions come only when we ask */
+	bool flagged;		/* TASKRUN_FLAG: the SQ's flags say when to ask */
+	bool skips_cancels;	/* CQE_SKIP: a cancel that worked posts nothing */
+};
+
+/* Disabled, so that the thread which enables it becomes its one issuer. */
+int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idle_ms);
+int xyli_ring_claim(struct xyli_ring *ring);	/* on the shard's thread, once */
+void xyli_ring_close(struct xyli_ring *ring);
+
+/* Why a ring could not be set up, in a sentence a person can act on. */
+void xyli_why_set(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void xyli_why_ring(int error);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Design notes.  Live shards are named by a pinned table of their own, not by a static
+ * pointer: a program may tell the collector to scan no static data.  A clean stop
+ * clears the slot; a shard that could not drain keeps it for ever, and with it every
+ * pin (the graveyard).
+ *
+ * SIGPIPE: a write to a pipe without readers raises it in the thread that submits, and
+ * io_uring's write has no MSG_NOSIGNAL.  It is blocked while a thread runs a shard, and
+ * one that came meanwhile is taken back.
+ */
+#include "rt/shard.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "gc/check.h"
+#include "gc/heap.h"
+#include "gc/pace.h"
+#include "roots/root.h"
+#include "rt/ring.h"
+
+#define ENTRIES_DEFAULT 1024
+#define ENTRIES_MAX 32768
+#define BUDGET_DEFAULT 64
+#define SHARDS_VISITED 256
+#define HEAP_START_DEFAULT ((size_t)64 << 20)
+
+_Thread_local struct xyli_shard *xyli_here __attribute__((tls_model("initial-exec")));
+
+/* ---- the live shards ------------------------------------------------------------ */
+
+static struct xyli_table *anchors;
+static pthread_mutex_t anchors_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool shard_anchor(struct xyli_shard *shard)
+{
+	pthread_mutex_lock(&anchors_lock);
+	if (!anchors) {
+		anchors = xyli_heap_pin(sizeof(*anchors));
+		if (anchors)
+			xyli_table_init(anchors);
+	}
+	shard->anchor = anchors ? xyli_table_take(anchors, shard) : XYLI_TABLE_NONE;
+	pthread_mutex_unlock(&anchors_lock);
+	return shard->anchor != XYLI_TABLE_NONE;
+}
+
+static void shard_unanchor(struct xyli_shard *shard)
+{
+	pthread_mutex_lock(&anchors_lock);
+	xyli_table_clear_own(anchors, shard->anchor);
+	pthread_mutex_unlock(&anchors_lock);
+}
+
+/* Up to `cap` of them, into shards. */
+static size_t shards_copy(struct xyli_shard **shards, size_t cap)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&anchors_lock);
+	for (uint32_t slot = 0; anchors && slot < anchors->used && n < cap; slot++) {
+		struct xyli_shard *shard = atomic_load(&xyli_table_slot(anchors, slot)->obj);
+
+		if (shard)
+			shards[n++] = shard;
+	}
+	pthread_mutex_unlock(&anchors_lock);
+	return n;
+}
+
+void xyli_shards_visit(void (*visit)(struct xyli_shard *shard, void *arg), void *arg)
+{
+	struct xyli_shard *shards[SHARDS_VISITED];
+	size_t n = shards_copy(shards, SHARDS_VISITED);
+
+	for (size_t i = 0; i < n; i++)
+		visit(shards[i], arg);
+}
+
+/* ---- set-up and end ------------------------------------------------------------- */
+
+static void bell_settle(struct xyli_op *op, int res, unsigned cqe_flags)
+{
+	(void)op;
+	(void)res;
+	(void)cqe_flags;	/* it has ended the wait: that was all */
+}
+
+static const struct xyli_op_kind bell_kind = { "doorbell", bell_settle };
+
+static int config_check(const struct xyl_config *config)
+{
+	unsigned entries = config->ring_entries;
+
+	if (config->shards > 1) {
+		xyli_why_set("config.shards is %u: only one shard is supported so far", config->shards);
+		return -ENOTSUP;
+	}
+	if ((entries & (entries - 1)) != 0 || entries > ENTRIES_MAX) {
+		xyli_why_set("config.ring_entries is %u: it must be a power of two up to %d", entries,
+			     ENTRIES_MAX);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void shard_init(struct xyli_shard *shard, const struct xyl_config *config)
+{
+	xyli_table_init(&shard->tasks);
+	xyli_table_init(&shard->ops);
+	shard->turn_budget = config->turn_budget ? config->turn_budget : BUDGET_DEFAULT;
+	shard->credit = shard->turn_budget;
+	shard->task_limit = config->task_limit;
+	shard->busy = config->busy;
+	shard->now = xyli_clock();
+	shard->bell.kind = &bell_kind;
+	shard->bell.opcode = IORING_OP_READ;
+	shard->bell.internal = true;
+	shard->inbox.bell_fd = -1;
+}
+
+struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_error)
+{
+	struct xyli_shard *shard;
+	int r = config_check(config);
+
+	if (r < 0)
+		goto fail;
+	xyli_heap_start();
+	xyli_heap_size(config->heap_start_bytes ? config->heap_start_bytes : HEAP_START_DEFAULT,
+		       config->heap_limit_bytes);
+	xyli_pace_floor(config->gc_floor_bytes);
+	r = -ENOMEM;
+	xyli_why_set("no memory for a shard");
+	shard = xyl_new(struct xyli_shard);
+	if (!shard)
+		goto fail;
+	shard_init(shard, config);
+	shard->ring = xyl_new(struct xyli_ring);
+	if (!shard->ring || !shard_anchor(shard))
+		goto fail;
+	r = xyli_inbox_init(&shard->inbox);
+	if (r < 0) {
+		xyli_why_ring(r);
+		goto fail_anchored;
+	}
+	r = xyli_ring_open(shard->ring, config->ring_entries ? config->ring_entries : ENTRIES_DEFAULT,
+			   config->sqpoll_idle_ms);
+	if (r < 0)
+		goto fail_anchored;
+	shard->roots = xyli_roots_reserve();
+	return shard;
+
+fail_anchored:
+	xyli_inbox_done(&shard->inbox);
+	shard_unanchor(shard);
+fail:
+	*ret_error = r;
+	return NULL;
+}
+
+void xyli_shard_close(struct xyli_shard *shard)
+{
+	xyli_ring_close(shard->ring);
+	xyli_inbox_done(&shard->inbox);
+	xyli_roots_release(shard->roots);
+	shard_unanchor(shard);
+}
+
+/* ---- running it ----------------------------------------------------------------- */
+
+static void sigpipe_block(struct xyli_shard *shard)
+{
+	sigset_t pipe_only, pending;
+
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	sigpending(&pending);
+	shard->sigpipe_pending_before = sigismember(&pending, SIGPIPE) == 1;
+	pthread_sigmask(SIG_BLOCK, &pipe_only, &shard->signals_before);
+}
+
+static void sigpipe_restore(struct xyli_shard *shard)
+{
+	struct timespec at_once = { 0, 0 };
+	sigset_t pipe_only;
+
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	if (!shard->sigpipe_pending_before)
+		sigtimedwait(&pipe_only, NULL, &at_once);
+	if (sigismember(&shard->signals_before, SIGPIPE) == 0)
+		pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL);
+}
+
+int xyli_shard_enter(struct xyli_shard *shard, void *stack_limit)
+{
+	int r = xyli_ring_claim(shard->ring);
+
+	if (r < 0)
+		return r;
+	sigpipe_block(shard);
+	xyli_roots_enter(shard->roots);
+	xyli_check_enter(stack_limit);
+	__atomic_store_n(&shard->entered, true, __ATOMIC_RELEASE);
+	xyli_here = shard;
+	return 0;
+}
+
+void xyli_shard_leave(struct xyli_shard *shard)
+{
+	xyli_here = NULL;
+	__atomic_store_n(&shard->entered, false, __ATOMIC_RELEASE);
+	xyli_check_leave();
+	xyli_roots_leave();
+	sigpipe_restore(shard);
+}
+
+/* ---- invariants ----------------------------------------------------------------- */
+
+static void op_check(uint32_t slot, void *obj, void *arg)
+{
+	const struct xyli_op *op = obj;
+	size_t *internal = arg;
+
+	assert(op->slot == slot);
+	assert(xyli_op_in_kernel(op));
+	*internal += op->internal;
+}
+
+void xyli_shard_check(struct xyli_shard *shard)
+{
+	size_t ops, internal = 0;
+
+	xyli_table_check(&shard->tasks);
+	xyli_table_check(&shard->ops);
+	xyli_timers_check(&shard->timers);
+	ops = xyli_table_visit(&shard->ops, op_check, &internal);
+	assert(ops - internal == shard->stats.ops_outstanding);
+	assert(!shard->running);
+	(void)ops;
+}

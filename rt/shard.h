@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shard.h - one thread, one ring, one run queue, one root table.
+ *
+ * A shard is collected memory, named by a slot of a pinned table from its start to its
+ * clean stop; everything in flight hangs off it.  All of it belongs to the thread that
+ * runs it, but for the inbox, and the counts, which others may read.
+ */
+#ifndef XYLI_RT_SHARD_H
+#define XYLI_RT_SHARD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gc/block.h"
+#include "roots/table.h"
+#include "rt/inbox.h"
+#include "rt/op.h"
+#include "rt/timer.h"
+#include "rt/wait.h"
+#include "xylem/xylem.h"
+
+struct xyli_ring;
+
+struct xyli_run_queue {
+	struct xyli_wait *first, *last;
+};
+
+struct xyli_shard {
+	/* Resuming tasks: the hot part. */
+	struct xyli_run_queue ready;
+	struct xyli_wait *running;	/* whose step is on the machine stack; NULL between two */
+	unsigned turn_budget;
+	unsigned credit;		/* awaits that may still go on without suspending */
+	int64_t now;			/* the turn's clock */
+	struct xyli_blocks blocks;	/* free frames */
+	size_t in_flight_bytes;		/* of tasks */
+	struct xyli_table tasks;	/* one slot a task in flight */
+
+	/* Asking the kernel. */
+	struct xyli_ring *ring;
+	struct xyli_table ops;		/* one slot an outstanding operation */
+	struct xyli_ops backlog;	/* QUEUED, to be published */
+	struct xyli_ops cancels;	/* IN_KERNEL, to be cancelled */
+	int broken;			/* the ring failed with this: no more operations */
+	struct xyli_op bell;		/* reads the inbox's eventfd while the shard may sleep */
+	uint64_t bell_count;
+
+	struct xyli_timers timers;
+	struct xyli_inbox inbox;
+
+	/* Floors above. */
+	void (*resume)(struct xyli_wait *wait);	/* spawn/: run a task until it suspends */
+	struct xyl_runtime *runtime;
+	struct xyli_handle_list *handles;	/* io/: those still open */
+	size_t (*close_handles)(struct xyli_shard *shard);
+
+	struct xyl_stats stats;
+	unsigned number;
+	unsigned task_limit;
+	uint32_t anchor;		/* its own slot among the live shards */
+	int roots;			/* the number of its table of the program's roots */
+	const struct xyli_wait *until;	/* xyl_run: the task that the loop turns for */
+	bool stopping;			/* no more spawns */
+	bool draining;			/* no task is left, every operation is being cancelled */
+	bool by_hand;			/* never waits: someone drives it */
+	bool busy;			/* never sleeps */
+	bool entered;
+	sigset_t signals_before;
+	bool sigpipe_pending_before;
+};
+
+/* The shard that this thread is running. */
+extern _Thread_local struct xyli_shard *xyli_here __attribute__((tls_model("initial-exec")));
+
+/* NULL, and xyl_runtime_why, and the error: it could not be set up. */
+struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_error);
+void xyli_shard_close(struct xyli_shard *shard);	/* nothing is outstanding any more */
+
+/* Around a stretch in which this thread runs it. */
+int xyli_shard_enter(struct xyli_shard *shard, void *stack_limit);
+void xyli_shard_leave(struct xyli_shard *shard);
+
+/* Each live shard.  No lock is held meanwhile. */
+void xyli_shards_visit(void (*visit)(struct xyli_shard *shard, void *arg), void *arg);
+
+/* One turn; how many tasks were resumed. */
+unsigned xyli_shard_turn(struct xyli_shard *shard);
+
+/* The parts of a turn that talk to the ring (reactor.c). */
+void xyli_ring_flush(struct xyli_shard *shard);
+void xyli_ring_enter(struct xyli_shard *shard);
+void xyli_ring_reap(struct xyli_shard *shard);
+bool xyli_ring_is_waiting(const struct xyli_shard *shard);	/* asleep until a CQE, a bell, a timer */
+
+/* Recount all there is; aborts where something disagrees. */
+void xyli_shard_check(struct xyli_shard *shard);
+
+static inline void xyli_count(uint64_t *count, uint64_t change)
+{
+	__atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + change, __ATOMIC_RELAXED);
+}
+
+/* ---- the run queue ------------------------------------------------------------- */
+
+static inline void xyli_ready(struct xyli_shard *shard, struct xyli_wait *wait)
+{
+	xyli_wait_set(wait, XYLI_READY);
+	wait->next = NULL;
+	if (shard->ready.last)
+		shard->ready.last->next = wait;
+	else
+		shard->ready.first = wait;
+	shard->ready.last = wait;
+}
+
+static inline struct xyli_wait *xyli_ready_take(struct xyli_shard *shard)
+{
+	struct xyli_wait *wait = shard->ready.first;
+
+	shard->ready.first = wait->next;
+	if (!shard->ready.first)
+		shard->ready.last = NULL;
+	wait->next = NULL;	/* a finished task must not keep those behind it alive */
+	return wait;
+}
+
+/* ---- waiting and waking -------------------------------------------------------- */
+
+static inline void xyli_wait_begin(struct xyli_wait *wait, const struct xyli_wait_kind *kind, void *on)
+{
+	assert(wait->state == XYLI_RUNNING && !wait->kind);
+	wait->kind = kind;
+	wait->on = on;
+}
+
+/* Off its list already: give it its result.  A task woken inside its own step is put
+ * on the queue when the step returns. */
+static inline void xyli_wake(struct xyli_wait *wait, ssize_t result)
+{
+	assert(wait->kind);
+	wait->kind = NULL;
+	wait->result = result;
+	if (wait->state == XYLI_WAITING)
+		xyli_ready(wait->shard, wait);
+}
+
+#endif
