@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xylem.h - a garbage-collected async runtime for C, on bdwgc and io_uring.
+ *
+ * Vocabulary
+ *   frame      what an async function keeps while it is suspended: a plain
+ *              struct in the collected heap, arguments first, then locals.
+ *   task       a spawned frame with its callees; the unit of abort and join.
+ *   operation  one thing asked of the kernel; outstanding from the moment its
+ *              SQE is published to its last CQE.
+ *   root       a slot that keeps one object alive while only memory that the
+ *              collector does not scan (the kernel, malloc, a foreign thread)
+ *              points at it.
+ *   shard      one thread, one ring, one run queue, one root table.
+ *
+ * Conventions
+ *   A function that can fail returns a negative errno; errno is never set.
+ *   Results are ssize_t.  Times are int64_t nanoseconds on CLOCK_MONOTONIC.
+ *
+ *   What is declared XYL_OP is an *operation*: only a task calls it, it may
+ *   suspend that task, and its xyl_pending goes straight into XYL_AWAIT,
+ *   xyl_within or xyl_later.  Besides the errors named with it, each one gives
+ *   -ECANCELED in a task that was aborted and -ENOMEM when memory is exhausted.
+ *   Every other function returns at once, unless it says that it blocks.
+ *
+ *   "Any attached thread" is one that made the first call into the library,
+ *   runs a shard, or has called xyl_thread_attach.
+ */
+#ifndef XYLEM_H
+#define XYLEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+#error "xylem.h is C: its macros use compound literals and designated initialisers"
+#endif
+
+#define XYL_API __attribute__((visibility("default")))
+#define XYL_OP __attribute__((warn_unused_result)) XYL_API xyl_pending
+
+#define XYL_US  INT64_C(1000)
+#define XYL_MS  INT64_C(1000000)
+#define XYL_SEC INT64_C(1000000000)
+
+/* ---- collected memory ----------------------------------------------------
+ * Nothing here is ever freed by hand.  NULL only when memory is exhausted or
+ * the heap limit is reached.  The first use of the library, of any part of it,
+ * starts the collector; the thread that did so is attached.  Any attached
+ * thread may call these.
+ *
+ * The collector finds pointers in collected memory, on the stacks and in the
+ * registers of attached threads, and in static variables.  It does not look
+ * into malloc memory or thread-local variables: what only those point at needs
+ * a root. */
+
+XYL_API void *xyl_alloc(size_t size);		/* zeroed, scanned for pointers */
+XYL_API void *xyl_alloc_bytes(size_t size);	/* not zeroed, never scanned: buffers, text */
+XYL_API char *xyl_strdup(const char *text);
+#define xyl_new(type) ((type *)xyl_alloc(sizeof(type)))
+
+/* Run fn(obj, arg) on a shard's loop once obj is unreachable: never inside the
+ * collector, never more than once.  A safety net, not a schedule: without a
+ * running shard it waits.  obj may lie inside a collected object (a frame, say);
+ * it lives until fn has returned.  Several may be set on one object; they run in
+ * the order in which they were set.  arg is kept until then: it must not lead to obj.
+ * -EINVAL: obj is not in collected memory. */
+XYL_API int xyl_on_collect(void *obj, void (*fn)(void *obj, void *arg), void *arg);
+
+struct xyl_weak;			/* does not keep its target alive */
+XYL_API struct xyl_weak *xyl_weak_new(void *obj);
+XYL_API void *xyl_weak_get(const struct xyl_weak *weak);	/* NULL once collected */
+
+XYL_API void xyl_collect(void);		/* a full collection, now, conservative */
+
+struct xyl_gc_stats {
+	uint64_t collections, heap_bytes, live_bytes, allocated_bytes;
+	uint64_t pause_last_ns, pause_max_ns, pause_total_ns;
+	uint64_t pause_p50_ns, pause_p99_ns;	/* upper ends of histogram bins, within 12 % */
+};
+XYL_API void xyl_gc_stats(struct xyl_gc_stats *ret_stats);
+
+/* ---- roots ---------------------------------------------------------------
+ * Counted per root, not per object: two roots on one object are two reasons to
+ * keep it.  Any attached thread; a root may be dropped by another thread than
+ * the one that added it. */
+
+typedef struct xyl_root { uint32_t slot, generation; } xyl_root;
+
+XYL_API xyl_root xyl_root_add(void *obj);	/* no memory: a cleared root */
+XYL_API void *xyl_root_get(xyl_root root);	/* NULL once dropped: generations differ */
+XYL_API void xyl_root_drop(xyl_root *root);	/* idempotent; a cleared root is a no-op */
+XYL_API size_t xyl_root_count(void);		/* roots now held by the program */
+
+/* One line per root now held: slot, object, and in the check build the file and
+ * line that took it.  Returns the number of roots, or the error of write(2). */
+XYL_API int xyl_dump_roots(int fd);
+
+/* XYL_ROOTED(name, obj): a root for the rest of the block.  It cannot span an
+ * await (the suspended function has left its block): the compiler refuses it. */
+#define XYL_ROOTED(name, obj)						\
+	_Pragma("GCC diagnostic push")					\
+	_Pragma("GCC diagnostic ignored \"-Wshadow\"")			\
+	enum { xyli_in_guard = 1 };					\
+	_Pragma("GCC diagnostic pop")					\
+	__attribute__((cleanup(xyl_root_drop), unused)) xyl_root name = xyl_root_add(obj)
+
+/* ---- async functions -----------------------------------------------------
+ * A struct and a function of the same name:
+ *
+ *	struct echo {
+ *		struct xyl_frame frame;		always first
+ *		struct xyl_io *peer;		an argument
+ *		char *buf;			locals that survive an await
+ *		ssize_t n;
+ *	};
+ *
+ *	static xyl_step echo(void *frame)
+ *	{
+ *		struct echo *self = frame;
+ *
+ *		XYL_BEGIN(self)
+ *		self->buf = xyl_alloc_bytes(4096);
+ *		for (;;) {
+ *			XYL_AWAIT(self->n, xyl_read(self->peer, self->buf, 4096));
+ *			if (self->n <= 0)
+ *				break;
+ *			XYL_AWAIT(self->n, xyl_write_all(self->peer, self->buf, self->n));
+ *			if (self->n < 0)
+ *				break;
+ *		}
+ *		XYL_END(self->n);
+ *	}
+ *
+ * and xyl_spawn(echo, .peer = io) runs it as a task.  Nothing but `self` may
+ * stand before XYL_BEGIN; no await inside a `switch`; one await on a line.  What
+ * an operation writes to (buffers, ret_ arguments) is in the frame or in other
+ * collected memory, never a plain local of the body. */
+
+typedef struct xyl_step { int xyli_code; } xyl_step;
+typedef struct xyl_pending { int xyli_code; } xyl_pending;
+typedef xyl_step xyl_async_fn(void *frame);
+struct xyl_task;
+struct xyli_fn;
+
+struct xyl_frame {			/* private: only the macros touch it */
+	const struct xyli_fn *fn;
+	struct xyl_frame *caller;
+	ssize_t result;
+	int line;
+};
+
+#define XYL_BEGIN(self)							\
+	_Static_assert(offsetof(__typeof__(*(self)), frame) == 0,	\
+		       "struct xyl_frame must be the first member");	\
+	struct xyl_frame *const xyli_self = &(self)->frame;		\
+	switch (xyli_self->line) {					\
+	case XYLI_WHERE:						\
+		return xyli_where(xyli_self, __FILE__);			\
+	default:							\
+		xyli_bad_resume(xyli_self);				\
+	case 0:;
+
+#define XYL_AWAIT(dst, op)						\
+	do {								\
+		_Static_assert(xyli_in_guard == 0, "await inside a scoped root"); \
+		if ((op).xyli_code) {					\
+			xyli_self->line = __LINE__;			\
+			return (xyl_step){ 1 };				\
+		case __LINE__:;						\
+		}							\
+		(dst) = xyli_result(xyli_self);				\
+	} while (0)
+
+#define XYL_RETURN(value) return xyli_return(xyli_self, (value))
+#define XYL_END(value) } return xyli_return(xyli_self, (value))
+
+/* Call an async function from another and await its result. */
+#define xyl_call(fn, ...) xyli_call(XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+
+/* ---- tasks ----------------------------------------------------------------
+ * A task pointer is good for as long as it is held: nothing is reused under it.
+ * A task nobody holds runs on all the same (detached).  A spawned task first runs
+ * after its spawner has suspended, never inside xyl_spawn.  Called from a task or
+ * between the turns of a hand-driven runtime.  NULL: no memory, config.task_limit
+ * is reached, or the runtime is stopping. */
+
+#define xyl_spawn(fn, ...) \
+	xyli_spawn(NULL, XYL_HERE, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+#define xyl_spawn_at(placement, fn, ...) \
+	xyli_spawn(NULL, placement, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+
+XYL_API struct xyl_task *xyl_self(void);	/* NULL outside a task */
+XYL_OP xyl_yield(void);				/* let the other ready tasks run; 0 */
+XYL_OP xyl_join(struct xyl_task *task);		/* its result; -ECANCELED if it was aborted */
+
+/* What a finished task returned, aborted or not; -EAGAIN while it runs.  These
+ * three: any attached thread. */
+XYL_API ssize_t xyl_result(const struct xyl_task *task);
+XYL_API bool xyl_is_done(const struct xyl_task *task);
+XYL_API bool xyl_is_aborted(const struct xyl_task *task);
+
+/* Ask a task to stop.  Any thread, attached or not, any time, any number of
+ * times; returns at once and frees nothing.  At the start of its shard's next turn
+ * the await that the task is in is abandoned and gives -ECANCELED, as does each
+ * later one, so what follows the loop is its cleanup.  A result that has already
+ * arrived is kept.  Operations that release (xyl_close, xyl_scope_close) run to
+ * their end all the same.  A buffer that the kernel still owns stays pinned until
+ * its last CQE: an aborted task must not write to it again.  No-op on a finished
+ * task. */
+XYL_API void xyl_abort(struct xyl_task *task);
+
+/* Between these two, the current task's awaits see neither an abort nor a bound
+ * set outside: for cleanup that must itself await.  They nest. */
+XYL_API void xyl_shield_begin(void);
+XYL_API void xyl_shield_end(void);
+
+/* One line per task: its number, name and root, on what it waits and for how long;
+ * below it one line per frame with file and line.  From the thread that runs the
+ * shard at once; from any other attached thread the shard is asked to, and the call
+ * blocks up to a second for it.  Returns the number of tasks; -ETIMEDOUT: a task
+ * keeps its shard from turning. */
+XYL_API int xyl_dump_tasks(int fd);
+
+/* ---- where a task runs ----------------------------------------------------
+ * With one shard, which is all there is so far, every placement is XYL_HERE. */
+
+typedef struct xyl_placement { uint32_t kind; uint32_t shard; uint64_t key; } xyl_placement;
+#define XYL_HERE       ((xyl_placement){ 0, 0, 0 })	/* the spawner's shard */
+#define XYL_ON(n)      ((xyl_placement){ 1, (n), 0 })	/* that shard, always */
+#define XYL_ROUND      ((xyl_placement){ 2, 0, 0 })	/* next shard in turn */
+#define XYL_STICKY(k)  ((xyl_placement){ 3, 0, (k) })	/* same key, same shard */
+#define XYL_STEALABLE  ((xyl_placement){ 4, 0, 0 })	/* any shard may take it */
+#define XYL_PREFER(n)  ((xyl_placement){ 5, (n), 0 })	/* that one, unless it is busy */
+XYL_API unsigned xyl_shard(void);			/* the caller's shard number */
+XYL_API unsigned xyl_shard_count(void);
+
+/* ---- scopes: tasks and roots that end together ----------------------------
+ * Called on the shard that made the scope.  A task leaves its scope when it ends.
+ * A closed scope takes no more tasks or roots. */
+
+struct xyl_scope;
+XYL_API struct xyl_scope *xyl_scope_new(struct xyl_scope *parent);	/* NULL: none */
+#define xyl_scope_spawn(scope, fn, ...) \
+	xyli_spawn(scope, XYL_HERE, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+XYL_API int xyl_scope_root(struct xyl_scope *scope, void *obj);	/* kept until the scope ends */
+XYL_API size_t xyl_scope_count(const struct xyl_scope *scope);	/* tasks still running, children's too */
+XYL_API void xyl_scope_abort(struct xyl_scope *scope);		/* reaches child scopes too */
+XYL_OP xyl_scope_join(struct xyl_scope *scope);		/* all; 0 or the first failure */
+XYL_OP xyl_scope_close(struct xyl_scope *scope);	/* abort, join, drop the roots */
+
+/* ---- futures: a result that arrives once ---------------------------------- */
+
+struct xyl_future;
+XYL_API struct xyl_future *xyl_future_new(void);
+XYL_API int xyl_future_set(struct xyl_future *future, ssize_t value);	/* any attached thread; -EALREADY */
+XYL_OP xyl_future_get(struct xyl_future *future);	/* any number of waiters, of one runtime */
+
+/* Go on now, await the result later: the operation is handed to a task of its own.
+ * An abort of the caller does not reach it; stopping the runtime does.  NULL: no
+ * memory; the operation has then run to its end or been cancelled. */
+XYL_API struct xyl_future *xyl_later(xyl_pending op);
+
+/* ---- bounds: one word instead of a twin of every function ------------------
+ * Any operation, a compound one or an xyl_call included: past the bound, what the
+ * callee awaits gives -ECANCELED until it has returned, and the await here gives
+ * -ETIMEDOUT.  Unlike an abort, a bound returns only when the kernel is done with
+ * the buffer, so the buffer can be used again; a result that came first wins.
+ * Regular files cannot be interrupted: there, the result always wins.  Releasing
+ * operations (xyl_close, xyl_scope_close) are not bounded. */
+XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
+
+/* ---- time -----------------------------------------------------------------
+ * A sleep never ends early.  A negative time has passed already. */
+
+XYL_API int64_t xyl_now(void);			/* the turn's clock; the real one outside a task */
+XYL_OP xyl_sleep(int64_t ns);
+XYL_OP xyl_sleep_until(int64_t when);
+
+/* ---- I/O -------------------------------------------------------------------
+ * One handle for everything that has a descriptor.  It owns the descriptor; an
+ * outstanding operation holds the handle, so a number is never reused under it.
+ * A buffer in collected memory may be abandoned at any time.  Any other buffer
+ * (stack, static, malloc) is safe as well: an aborted await on it returns only
+ * after its last CQE.
+ *
+ * On one handle, reads queue behind reads and writes behind writes, first come
+ * first served.  Bytes or connections that arrive for a task that was aborted go
+ * to the next reader or acceptor.  An aborted write that had sent a part only
+ * breaks the stream: later writes give -EPIPE.  Every operation gives -EBADF on a
+ * closed handle and the kernel's own errors unchanged.  SIGPIPE is never raised.
+ *
+ * A handle belongs to the shard that first used it.  Functions that return int
+ * may be called before the runtime starts.  Lengths above 2 GiB are cut to that. */
+
+struct xyl_io;
+XYL_API struct xyl_io *xyl_io_from_fd(int fd);	/* takes the descriptor over; NULL: no memory, bad fd */
+XYL_API int xyl_io_fd(const struct xyl_io *io);	/* -EBADF once closed */
+
+/* Wakes its waiters with -ECANCELED, waits until the kernel has let go of every
+ * operation, then closes.  Runs to its end in an aborted task as well.  0, or the
+ * error of close(2).  A handle that nobody holds is closed after a collection and
+ * counted in xyl_stats.handles_dropped: that is a bug to mend. */
+XYL_OP xyl_close(struct xyl_io *io);
+
+XYL_OP xyl_read(struct xyl_io *io, void *buf, size_t len);	/* 0: end */
+XYL_OP xyl_write(struct xyl_io *io, const void *buf, size_t len);
+XYL_OP xyl_read_full(struct xyl_io *io, void *buf, size_t len);	/* short only at the end */
+XYL_OP xyl_write_all(struct xyl_io *io, const void *buf, size_t len);
+
+XYL_OP xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode);
+XYL_OP xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset);
+XYL_OP xyl_write_at(struct xyl_io *io, const void *buf, size_t len, int64_t offset);
+XYL_OP xyl_fsync(struct xyl_io *io);
+
+/* host NULL: every address (listen) or this machine (connect).  port is a number or
+ * a service's name; "0" lets the kernel choose, xyl_io_fd and getsockname tell.
+ * listen looks names up at once, which may block; connect does it on a thread of
+ * its own and tries each address in turn.  A name that does not resolve: -ENOENT;
+ * the resolver could not say: -EAGAIN. */
+XYL_API int xyl_tcp_listen(struct xyl_io **ret_io, const char *host, const char *port);
+XYL_API int xyl_unix_listen(struct xyl_io **ret_io, const char *path);	/* -ENAMETOOLONG */
+XYL_OP xyl_accept(struct xyl_io *listener, struct xyl_io **ret_io);
+XYL_OP xyl_tcp_connect(struct xyl_io **ret_io, const char *host, const char *port);
+XYL_OP xyl_unix_connect(struct xyl_io **ret_io, const char *path);
+XYL_OP xyl_shutdown(struct xyl_io *io, int how);
+
+XYL_OP xyl_poll(int fd, unsigned events);	/* a descriptor someone else owns; the events */
+
+/* ---- threads ----------------------------------------------------------------
+ * A thread that the library did not start attaches before it touches any of this,
+ * and detaches before it ends (a thread that forgets is detached as it exits). */
+
+XYL_API int xyl_thread_attach(void);		/* -EALREADY, -ENOMEM */
+XYL_API int xyl_thread_detach(void);		/* -ESRCH: not attached; -EBUSY: it runs a shard */
+XYL_API ssize_t xyl_future_wait(struct xyl_future *future, int64_t ns);	/* blocks; ns < 0: for ever; -ETIMEDOUT;
+									 * -EDEADLK from a task */
+
+/* ---- runtime ------------------------------------------------------------------ */
+
+struct xyl_config {
+	unsigned shards;		/* 0 or 1; more gives -ENOTSUP for now */
+	unsigned ring_entries;		/* 0: 1024; else a power of two up to 32768 */
+	unsigned turn_budget;		/* 0: 64 tasks resumed before the ring is looked at */
+	unsigned sqpoll_idle_ms;	/* 0: no SQPOLL */
+	unsigned task_limit;		/* 0: none; tasks in flight, beyond which a spawn gives NULL */
+	size_t heap_start_bytes;	/* 0: 64 MiB of address space, touched as it is used */
+	size_t gc_floor_bytes;		/* 0: 4 MiB allocated between two collections, at least */
+	size_t heap_limit_bytes;	/* 0: none.  The heap is the process's: the last one set counts */
+	int64_t quiesce_ns;		/* 0: 5 s for xyl_run's own stop */
+	bool busy;			/* spin rather than sleep */
+};
+
+struct xyl_stats {			/* readable after the runtime has stopped */
+	uint64_t spawned, completed, aborted, live, resumed, turns;
+	uint64_t ops_submitted, ops_completed, ops_outstanding, pinned_bytes;
+	uint64_t cancels, adopted_results, closed_late, leaked_pins;
+	uint64_t handles_open, handles_dropped, handles_closed_by_stop;
+	uint64_t doorbells, overflow;
+};
+
+/* Start with defaults, run one async function as the first task on this thread,
+ * quiesce, stop.  Its result, or why the runtime could not start, or -ETIMEDOUT if
+ * it could not stop within config.quiesce_ns. */
+#define xyl_run(fn, ...) xyli_run(NULL, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+#define xyl_run_with(config, fn, ...) xyli_run(config, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+
+/* The parts, for a program that has a loop of its own.  After new, either start
+ * (a thread for each shard) or drive by hand on this thread (one shard). */
+struct xyl_runtime;
+XYL_API int xyl_runtime_new(struct xyl_runtime **ret_rt, const struct xyl_config *config);
+XYL_API int xyl_runtime_start(struct xyl_runtime *rt);
+XYL_API int xyl_runtime_fd(struct xyl_runtime *rt);	/* readable: time to drive; owned by rt */
+#define xyl_runtime_spawn(rt, placement, fn, ...) /* any attached thread */ \
+	xyli_runtime_spawn(rt, placement, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+XYL_API int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns);	/* never waits; tasks resumed */
+
+/* Refuse new work, abort every task, cancel and drain every operation, close the
+ * handles still open, join the shards.  Blocks; called by the thread that drives,
+ * or, of a started runtime, by any other attached thread.  -ETIMEDOUT past
+ * deadline_ns from now: what the kernel still owns is kept, counted in leaked_pins,
+ * and never freed; a later call goes on where this one ended.  -EDEADLK: from a
+ * task of this runtime. */
+XYL_API int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns);
+XYL_API void xyl_runtime_stats(const struct xyl_runtime *rt, struct xyl_stats *ret_stats);
+XYL_API struct xyl_runtime *xyl_runtime_self(void);	/* the one that runs the calling task */
+
+/* The last failed start on this thread, in a sentence a person can act on; "" if none. */
+XYL_API const char *xyl_runtime_why(void);
+
+/* ---- private: for the macros above --------------------------------------------- */
+
+struct xyli_fn {			/* one per call site, static */
+	xyl_async_fn *run;
+	const char *name;
+	size_t size;
+};
+
+enum { xyli_in_guard = 0 };
+enum { XYLI_WHERE = -1, XYLI_RETURNED = -2 };	/* values of frame.line that are no line */
+
+#define XYLI_FN(fn) __extension__ ({					\
+	static const struct xyli_fn xyli_fn_of = { fn, #fn, sizeof(struct fn) }; \
+	&xyli_fn_of;							\
+})
+#define XYLI_FRAME(fn, ...) &(struct fn){ .frame = { 0 }, __VA_ARGS__ }
+
+static inline ssize_t xyli_result(const struct xyl_frame *frame)
+{
+	return frame->result;
+}
+
+static inline xyl_step xyli_return(struct xyl_frame *frame, ssize_t value)
+{
+	frame->result = value;
+	frame->line = XYLI_RETURNED;
+	return (xyl_step){ 0 };
+}
+
+XYL_OP xyli_call(const struct xyli_fn *fn, const void *init);
+XYL_API struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
+				    const struct xyli_fn *fn, const void *init);
+XYL_API struct xyl_task *xyli_runtime_spawn(struct xyl_runtime *rt, xyl_placement placement,
+					    const struct xyli_fn *fn, const void *init);
+XYL_API ssize_t xyli_run(const struct xyl_config *config, const struct xyli_fn *fn, const void *init);
+XYL_API xyl_step xyli_where(struct xyl_frame *frame, const char *file);
+XYL_API _Noreturn void xyli_bad_resume(const struct xyl_frame *frame);
+
+/* The check build remembers who took a root. */
+#ifdef XYL_CHECK
+#define XYLI_STR_(x) #x
+#define XYLI_STR(x) XYLI_STR_(x)
+XYL_API xyl_root xyli_root_add_at(void *obj, const char *where);
+#define xyl_root_add(obj) xyli_root_add_at((obj), __FILE__ ":" XYLI_STR(__LINE__))
+#endif
+
+#endif /* XYLEM_H */

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xyl_dump_tasks: who waits for what, where, since when, and held by which root.
+ *
+ * Design notes.  A frame stores a line but no file: eight bytes in every frame for a
+ * rare question.  Instead the function is asked: called with the line XYLI_WHERE it
+ * does nothing but name its file (XYL_BEGIN).
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "rt/latch.h"
+#include "spawn/task.h"
+
+#define ANSWER_NS XYL_SEC
+
+static _Thread_local const char *where_file;
+
+xyl_step xyli_where(struct xyl_frame *frame, const char *file)
+{
+	(void)frame;
+	where_file = file;
+	return (xyl_step){ 0 };
+}
+
+static const char *frame_file(struct xyl_frame *frame)
+{
+	int line = frame->line;
+	const char *slash;
+
+	frame->line = XYLI_WHERE;
+	frame->fn->run(frame);
+	frame->line = line;
+	slash = strrchr(where_file, '/');
+	return slash ? slash + 1 : where_file;
+}
+
+struct dump {
+	int fd;
+	int error;
+	struct xyli_shard *shard;
+};
+
+static void dump_frame(struct dump *dump, struct xyl_frame *frame)
+{
+	const char *file = frame_file(frame);
+	int n;
+
+	if (frame->line == 0)
+		n = dprintf(dump->fd, "        %s  (%s, not yet begun)\n", frame->fn->name, file);
+	else
+		n = dprintf(dump->fd, "        %s  %s:%d\n", frame->fn->name, file, frame->line);
+	if (n < 0)
+		dump->error = -errno;
+}
+
+static const char *wait_name(const struct xyl_task *task)
+{
+	switch (task->wait.state) {
+	case XYLI_RUNNING:
+		return "runs";
+	case XYLI_WAITING:
+		return xyli_wait_name(&task->wait);
+	default:
+		return "is ready";
+	}
+}
+
+static void dump_task(uint32_t slot, void *obj, void *arg)
+{
+	struct xyl_task *task = obj;
+	struct dump *dump = arg;
+	uint32_t now_ms = (uint32_t)(dump->shard->now / XYL_MS);
+
+	if (dump->error)
+		return;
+	if (dprintf(dump->fd, "task %u.%u %s: %s", dump->shard->number, slot,
+		    xyli_task_first_frame(task)->fn->name, wait_name(task)) < 0)
+		dump->error = -errno;
+	if (task->wait.state == XYLI_WAITING)
+		dprintf(dump->fd, " for %.3f s", (double)(now_ms - task->wait.since_ms) / 1000);
+	dprintf(dump->fd, "%s%s, held by task root %u\n", task->aborted ? ", aborted" : "",
+		task->shields ? ", shielded" : "", slot);
+	for (struct xyl_frame *frame = task->leaf; frame; frame = frame->caller)
+		dump_frame(dump, frame);
+}
+
+static int shard_dump(struct xyli_shard *shard, int fd)
+{
+	struct dump dump = { .fd = fd, .shard = shard };
+	size_t count = xyli_table_visit(&shard->tasks, dump_task, &dump);
+
+	return dump.error ? dump.error : (int)count;
+}
+
+/* ---- asking a shard that another thread runs ------------------------------------- */
+
+struct question {
+	struct xyli_post post;		/* first */
+	struct xyli_shard *shard;
+	struct xyli_latch *answered;
+	int fd, answer;
+};
+
+static void question_answer(struct xyli_post *post)
+{
+	struct question *question = (struct question *)post;
+
+	question->answer = shard_dump(question->shard, question->fd);
+	xyli_latch_open(question->answered);
+}
+
+static int shard_ask(struct xyli_shard *shard, int fd)
+{
+	struct question *question = xyl_new(struct question);
+
+	if (!question)
+		return -ENOMEM;
+	question->answered = xyli_latch_new();
+	if (!question->answered)
+		return -ENOMEM;
+	question->post.deliver = question_answer;
+	question->shard = shard;
+	question->fd = fd;
+	xyli_inbox_post(&shard->inbox, &question->post);
+	return xyli_latch_wait(question->answered, ANSWER_NS) ? question->answer : -ETIMEDOUT;
+}
+
+struct dump_all {
+	int fd, total;
+};
+
+static void dump_one(struct xyli_shard *shard, void *arg)
+{
+	struct dump_all *all = arg;
+	int r;
+
+	if (all->total < 0)
+		return;
+	if (shard == xyli_here || !__atomic_load_n(&shard->entered, __ATOMIC_ACQUIRE))
+		r = shard_dump(shard, all->fd);
+	else
+		r = shard_ask(shard, all->fd);
+	all->total = r < 0 ? r : all->total + r;
+}
+
+int xyl_dump_tasks(int fd)
+{
+	struct dump_all all = { .fd = fd };
+
+	xyli_shards_visit(dump_one, &all);
+	return all.total;
+}

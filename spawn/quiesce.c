@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stop: refuse new work, abort every task, run until none is live; cancel and reap
+ * until no operation is outstanding; close every handle still open; silence the bell.
+ *
+ * Design notes.  Closing a ring does not stop the kernel from writing, so no stage may
+ * be skipped.  Each stage is one question asked before every turn; a turn in between
+ * sleeps in the ring as usual, with the deadline among its timers.
+ */
+#include <errno.h>
+
+#include "spawn/runtime.h"
+#include "spawn/task.h"
+
+static void task_abort(uint32_t slot, void *obj, void *arg)
+{
+	(void)slot;
+	(void)arg;
+	xyl_abort(obj);
+}
+
+void xyli_quiesce_begin(struct xyli_shard *shard)
+{
+	shard->stopping = true;
+	xyli_table_visit(&shard->tasks, task_abort, NULL);
+}
+
+static void op_cancel(uint32_t slot, void *obj, void *arg)
+{
+	struct xyli_op *op = obj;
+
+	(void)slot;
+	(void)arg;
+	if (!op->internal)
+		xyli_op_cancel(op);
+}
+
+/* Handles: those still held are closed, which may take turns; then the bell. */
+static bool shard_is_silent(struct xyli_shard *shard)
+{
+	if (shard->close_handles && shard->close_handles(shard) > 0)
+		return false;
+	if (shard->bell.state != XYLI_OP_FREE) {
+		xyli_op_cancel(&shard->bell);
+		return shard->bell.state == XYLI_OP_FREE;
+	}
+	return true;
+}
+
+bool xyli_quiesce_step(struct xyli_shard *shard)
+{
+	if (xyli_table_count(&shard->tasks) > 0 || !xyli_inbox_is_empty(&shard->inbox))
+		return false;
+	if (shard->backlog.first || shard->stats.ops_outstanding > 0) {
+		while (shard->backlog.first)
+			xyli_op_cancel(shard->backlog.first);
+		xyli_table_visit(&shard->ops, op_cancel, NULL);
+		shard->draining = true;
+		return false;
+	}
+	return shard_is_silent(shard);
+}
+
+static void deadline_passes(struct xyli_timer *timer)
+{
+	(void)timer;	/* it has ended the ring's wait: that was all */
+}
+
+int xyli_quiesce(struct xyli_shard *shard, int64_t until_ns)
+{
+	struct xyli_timer *deadline = xyl_new(struct xyli_timer);
+	bool quiet;
+
+	if (!deadline)
+		return -ENOMEM;
+	deadline->fire = deadline_passes;
+	if (xyli_timer_start(&shard->timers, deadline, until_ns) < 0)
+		return -ENOMEM;
+	xyli_quiesce_begin(shard);
+	while (!(quiet = xyli_quiesce_step(shard)) && xyli_clock() < until_ns)
+		xyli_shard_turn(shard);
+	xyli_timer_stop(&shard->timers, deadline);
+	__atomic_store_n(&shard->stats.leaked_pins, quiet ? 0 : shard->stats.ops_outstanding,
+			 __ATOMIC_RELAXED);
+	return quiet ? 0 : -ETIMEDOUT;
+}

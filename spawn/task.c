@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a task: spawn, resume, finish.
+ *
+ * Design notes.  A step is a plain function call from the loop.  It returns when its
+ * task suspends, when it has called another async function (which then runs next, on
+ * this same loop, so that depth costs no machine stack), or when it is done.
+ *
+ * One disposal path: however a task ends, it ends in task_finish, with no lock held.
+ * The task's block may be held by handles for long after: the user's part of the first
+ * frame is cleared, so that a handle keeps a result alive and nothing else.
+ */
+#include "spawn/task.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gc/check.h"
+
+void xyli_misuse(const char *function, const char *what)
+{
+	fprintf(stderr, "xylem: %s: %s\n", function, what);
+	abort();
+}
+
+/* ---- frames --------------------------------------------------------------------- */
+
+static void frame_init(struct xyl_frame *frame, const struct xyli_fn *fn, const void *init)
+{
+	memcpy(frame + 1, (const struct xyl_frame *)init + 1, fn->size - sizeof(*frame));
+	frame->fn = fn;
+}
+
+struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init)
+{
+	struct xyl_frame *frame = xyli_block_new(&shard->blocks, fn->size);
+
+	if (frame)
+		frame_init(frame, fn, init);
+	return frame;
+}
+
+xyl_pending xyli_call(const struct xyli_fn *fn, const void *init)
+{
+	struct xyl_task *task = xyli_task_calling(fn->name);
+	struct xyl_frame *frame = xyli_frame_new(task->wait.shard, fn, init);
+
+	if (!frame)
+		return xyli_done(task, -ENOMEM);
+	frame->caller = task->leaf;
+	task->leaf = frame;
+	return (xyl_pending){ XYLI_PENDING_CALL };
+}
+
+void xyli_bad_resume(const struct xyl_frame *frame)
+{
+	fprintf(stderr, "xylem: %s: resumed at line %d, where it does not wait%s\n", frame->fn->name,
+		frame->line, frame->line == XYLI_RETURNED ? " (it has returned)" : "");
+	abort();
+}
+
+static void joiners_wake(struct xyl_task *task, ssize_t result)
+{
+	while (task->joiners.first) {
+		struct xyli_wait *joiner = task->joiners.first;
+
+		xyli_waits_remove(&task->joiners, joiner);
+		xyli_wake(joiner, result);
+	}
+}
+
+/* ---- spawn ---------------------------------------------------------------------- */
+
+bool xyli_shard_takes_tasks(const struct xyli_shard *shard)
+{
+	return !shard->stopping && (!shard->task_limit || shard->stats.live < shard->task_limit);
+}
+
+static void task_init(struct xyl_task *task, struct xyli_shard *shard, const struct xyli_fn *fn,
+		      const void *init)
+{
+	task->wait.shard = shard;
+	task->size = (uint32_t)(sizeof(*task) + fn->size);
+	task->leaf = xyli_task_first_frame(task);
+	frame_init(task->leaf, fn, init);
+}
+
+/* From now on it is in flight. */
+static bool task_root(struct xyl_task *task)
+{
+	struct xyli_shard *shard = task->wait.shard;
+
+	task->slot = xyli_table_take(&shard->tasks, task);
+	if (__builtin_expect(task->slot == XYLI_TABLE_NONE, 0))
+		return false;
+	shard->in_flight_bytes += task->size;
+	xyli_count(&shard->stats.spawned, 1);
+	xyli_count(&shard->stats.live, 1);
+	return true;
+}
+
+struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init)
+{
+	struct xyl_task *task = xyli_block_new(&shard->blocks, sizeof(*task) + fn->size);
+
+	if (!task)
+		return NULL;
+	task_init(task, shard, fn, init);
+	return task_root(task) ? task : NULL;
+}
+
+struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xyli_fn *fn,
+				       const void *init)
+{
+	struct xyl_task *task = xyl_alloc(sizeof(*task) + fn->size);
+
+	if (task)
+		task_init(task, shard, fn, init);
+	return task;
+}
+
+/* It never ran: no stage of task_finish has anything to undo. */
+static void task_refuse(struct xyl_task *task)
+{
+	task->leaf->result = -ECANCELED;
+	task->leaf = NULL;
+	__atomic_store_n(&task->aborted, true, __ATOMIC_RELAXED);
+	xyli_wait_set(&task->wait, XYLI_DONE);
+	joiners_wake(task, -ECANCELED);
+}
+
+void xyli_task_arrive(struct xyl_task *task)
+{
+	struct xyli_shard *shard = task->wait.shard;
+
+	if (!xyli_shard_takes_tasks(shard) || !task_root(task))
+		task_refuse(task);
+	else
+		xyli_ready(shard, &task->wait);
+}
+
+/* With one shard, every placement is here. */
+struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
+			    const struct xyli_fn *fn, const void *init)
+{
+	struct xyli_shard *shard = xyli_here;
+	struct xyl_task *task;
+
+	(void)placement;
+	if (__builtin_expect(!shard, 0))
+		xyli_misuse("xyl_spawn", "called outside a runtime: use xyl_runtime_spawn");
+	if (__builtin_expect(!xyli_shard_takes_tasks(shard), 0) || (scope && !xyli_scope_is_open(scope)))
+		return NULL;
+	task = xyli_task_new(shard, fn, init);
+	if (!task)
+		return NULL;
+	if (scope && !xyli_scope_enter(scope, task)) {
+		xyl_abort(task);	/* no memory for the membership: it must not run on unseen */
+		xyli_ready(shard, &task->wait);
+		return NULL;
+	}
+	xyli_ready(shard, &task->wait);
+	return task;
+}
+
+/* ---- finish --------------------------------------------------------------------- */
+
+static void frame_finish(struct xyl_frame *frame)
+{
+	size_t size = frame->fn->size - sizeof(*frame);
+
+	if (xyli_check_on())
+		xyli_check_finish(frame + 1, size);
+	else
+		memset(frame + 1, 0, size);
+}
+
+static void task_finish(struct xyl_task *task)
+{
+	struct xyli_shard *shard = task->wait.shard;
+	ssize_t result = task->leaf->result;
+
+	xyli_table_clear_own(&shard->tasks, task->slot);
+	shard->in_flight_bytes -= task->size;
+	xyli_count(&shard->stats.completed, 1);
+	xyli_count(&shard->stats.live, (uint64_t)-1);
+	frame_finish(task->leaf);
+	task->leaf = NULL;
+	xyli_wait_set(&task->wait, XYLI_DONE);
+	if (task->joiners.first)
+		joiners_wake(task, task->aborted ? -ECANCELED : result);
+	if (task->member)
+		xyli_scope_leave(task);
+}
+
+/* ---- resume --------------------------------------------------------------------- */
+
+/* The leaf has returned: its caller is next.  False: the task is done. */
+static bool task_return(struct xyl_task *task, struct xyl_frame *frame)
+{
+	struct xyl_frame *caller = frame->caller;
+
+	if (task->bounds)
+		xyli_bounds_returned(task, frame);
+	if (!caller)
+		return false;
+	caller->result = frame->result;
+	task->leaf = caller;
+	if (xyli_check_on())
+		frame_finish(frame);
+	return true;
+}
+
+static void task_suspend(struct xyl_task *task)
+{
+	struct xyli_wait *wait = &task->wait;
+
+	if (!wait->kind) {	/* it gives way; or what it awaits came within its own step */
+		xyli_ready(wait->shard, wait);
+		return;
+	}
+	wait->since_ms = (uint32_t)(wait->shard->now / XYL_MS);
+	xyli_wait_set(wait, XYLI_WAITING);
+}
+
+static void task_step(struct xyl_task *task)
+{
+	struct xyli_shard *shard = task->wait.shard;
+
+	for (;;) {
+		struct xyl_frame *frame = task->leaf;
+		xyl_step step = frame->fn->run(frame);
+
+		if (step.xyli_code == 0) {
+			if (!task_return(task, frame)) {
+				task_finish(task);
+				return;
+			}
+			if (--shard->credit > 0)
+				continue;
+			task->wait.result = task->leaf->result;	/* a loop of calls gives way, too */
+		} else if (task->leaf != frame) {
+			continue;	/* a call */
+		}
+		task_suspend(task);
+		return;
+	}
+}
+
+void xyli_task_resume(struct xyli_wait *wait)
+{
+	struct xyl_task *task = xyli_task_of(wait);
+	struct xyli_shard *shard = wait->shard;
+
+	xyli_wait_set(wait, XYLI_RUNNING);
+	shard->running = wait;
+	shard->credit = shard->turn_budget;
+	if (task->bounds)
+		xyli_bounds_awaited(task);
+	task->leaf->result = wait->result;
+	task_step(task);
+	shard->running = NULL;
+}
+
+/* ---- looking at one ------------------------------------------------------------- */
+
+struct xyl_task *xyl_self(void)
+{
+	struct xyli_shard *shard = xyli_here;
+
+	return shard && shard->running ? xyli_task_of(shard->running) : NULL;
+}
+
+bool xyl_is_done(const struct xyl_task *task)
+{
+	return __atomic_load_n(&task->wait.state, __ATOMIC_ACQUIRE) == XYLI_DONE;
+}
+
+bool xyl_is_aborted(const struct xyl_task *task)
+{
+	return __atomic_load_n(&task->aborted, __ATOMIC_RELAXED);
+}
+
+ssize_t xyl_result(const struct xyl_task *task)
+{
+	return xyl_is_done(task) ? xyli_task_first_frame(task)->result : -EAGAIN;
+}
+
+xyl_pending xyl_yield(void)
+{
+	struct xyl_task *task = xyli_task_calling("xyl_yield");
+
+	if (xyli_task_is_canceled(task))
+		return xyli_done(task, -ECANCELED);
+	task->wait.result = 0;
+	return (xyl_pending){ 1 };
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.h - a task: a spawned frame with its callees.
+ *
+ *	task = wait 48 + links 48 + flags 16 + first frame (32 + the user's) 	one block
+ *
+ * It is in flight from spawn to finish; for so long one slot of its shard's task table
+ * names it, and all that it needs hangs off it.  Its result is its first frame's.
+ */
+#ifndef XYLI_SPAWN_TASK_H
+#define XYLI_SPAWN_TASK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rt/inbox.h"
+#include "rt/shard.h"
+#include "rt/wait.h"
+#include "xylem/xylem.h"
+
+struct xyli_bound;
+struct xyli_member;
+
+struct xyl_task {
+	struct xyli_wait wait;		/* first: the loop's view of it */
+	struct xyl_frame *leaf;		/* the innermost frame */
+	struct xyli_bound *bounds;	/* innermost first */
+	struct xyli_waits joiners;
+	struct xyli_member *member;	/* of a scope, or NULL */
+	struct xyli_post abort_post;
+	uint32_t slot;
+	uint32_t size;			/* of the whole block */
+	uint16_t shields;
+	atomic_bool abort_asked;	/* the post is on its way, or has arrived */
+	bool aborted;
+	bool expired;			/* at least one of its bounds has passed */
+};
+
+_Static_assert(offsetof(struct xyl_task, wait) == 0, "a wait is cast to its task");
+
+static inline struct xyl_task *xyli_task_of(struct xyli_wait *wait)
+{
+	return (struct xyl_task *)wait;
+}
+
+static inline struct xyl_frame *xyli_task_first_frame(const struct xyl_task *task)
+{
+	return (struct xyl_frame *)(uintptr_t)(task + 1);
+}
+
+/* Not stopping, and not full. */
+bool xyli_shard_takes_tasks(const struct xyli_shard *shard);
+
+/* Set up, rooted, NEW; not on the run queue.  NULL: no memory. */
+struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init);
+
+/* The same from another thread: it is not rooted before it has arrived at its shard,
+ * where it is told to run; there, it may be refused, and is then done with -ECANCELED. */
+struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xyli_fn *fn,
+				       const void *init);
+void xyli_task_arrive(struct xyl_task *task);
+
+/* A frame in a block of its own, for a call. */
+struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init);
+
+/* The loop's way into a task: run it until it suspends or ends. */
+void xyli_task_resume(struct xyli_wait *wait);
+
+/* Take a frame off that has returned; the bounds that were set on it are over. */
+void xyli_bounds_returned(struct xyl_task *task, struct xyl_frame *frame);
+/* The await is over: so are the bounds set on it, and they have their say in the result. */
+void xyli_bounds_awaited(struct xyl_task *task);
+/* Does a bound that has passed reach the current await?  Then its owner will be told. */
+bool xyli_bounds_reach(struct xyl_task *task);
+/* Hand the bounds set on the current await, or on `callee`, to another task. */
+void xyli_bounds_move(struct xyl_task *from, struct xyl_task *to, struct xyl_frame *callee);
+
+void xyli_scope_leave(struct xyl_task *task);
+bool xyli_scope_enter(struct xyl_scope *scope, struct xyl_task *task);
+bool xyli_scope_is_open(const struct xyl_scope *scope);
+
+/* ---- at the start of every operation ------------------------------------------- */
+
+_Noreturn void xyli_misuse(const char *function, const char *what);
+
+/* The task that calls; it must have awaited what it started before. */
+static inline struct xyl_task *xyli_task_calling(const char *function)
+{
+	struct xyli_shard *shard = xyli_here;
+
+	if (__builtin_expect(!shard || !shard->running, 0))
+		xyli_misuse(function, "called outside a task");
+	if (__builtin_expect(shard->running->kind != NULL, 0))
+		xyli_misuse(function, "the operation started before it was not awaited");
+	return xyli_task_of(shard->running);
+}
+
+static inline bool xyli_task_is_canceled(struct xyl_task *task)
+{
+	if (__builtin_expect(!task->aborted && !task->expired, 1))
+		return false;
+	return (task->aborted && !task->shields) || (task->expired && xyli_bounds_reach(task));
+}
+
+/* The result is known at once.  Now and then the task is suspended all the same, so
+ * that aborts, timers and the other tasks get their turn. */
+static inline xyl_pending xyli_done(struct xyl_task *task, ssize_t result)
+{
+	if (__builtin_expect(--task->wait.shard->credit > 0, 1)) {
+		task->leaf->result = result;
+		return (xyl_pending){ 0 };
+	}
+	task->wait.result = result;
+	return (xyl_pending){ 1 };
+}
+
+/* xyl_pending: 0 the result is in the frame; 1 suspend; 2 suspend, a callee is next. */
+#define XYLI_PENDING_CALL 2
+
+#endif
