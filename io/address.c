@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Design notes.  getaddrinfo blocks, and may for seconds.  Its thread is not registered
+ * with the collector (it would have to be stopped for collections while it hangs in the
+ * resolver): it touches malloc memory only.  An aborted asker drops its half at once;
+ * the thread ends when the resolver lets it.
+ */
+#include "io/address.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int xyli_address_error(int gai)
+{
+	switch (gai) {
+	case 0:
+		return 0;
+	case EAI_AGAIN:
+		return -EAGAIN;
+	case EAI_MEMORY:
+		return -ENOMEM;
+	case EAI_SYSTEM:
+		return errno ? -errno : -EIO;
+	case EAI_SERVICE:
+	case EAI_FAMILY:
+	case EAI_SOCKTYPE:
+		return -EINVAL;
+	default:
+		return -ENOENT;
+	}
+}
+
+int xyli_address_unix(const char *path, struct sockaddr_un *ret_address, socklen_t *ret_len)
+{
+	size_t len = strlen(path);
+
+	if (len == 0)
+		return -EINVAL;
+	if (len >= sizeof(ret_address->sun_path))
+		return -ENAMETOOLONG;
+	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	memcpy(ret_address->sun_path, path, len + 1);
+	*ret_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+	return 0;
+}
+
+/* ---- look-ups -------------------------------------------------------------------------- */
+
+static struct xyli_lookup *lookup_new(const char *host, const char *port)
+{
+	struct xyli_lookup *lookup = calloc(1, sizeof(*lookup));
+
+	if (!lookup)
+		return NULL;
+	lookup->host = host ? strdup(host) : NULL;
+	lookup->port = strdup(port);
+	lookup->done_fd = -1;
+	atomic_init(&lookup->holders, 1);
+	if ((host && !lookup->host) || !lookup->port) {
+		xyli_lookup_drop(lookup);
+		return NULL;
+	}
+	return lookup;
+}
+
+void xyli_lookup_drop(struct xyli_lookup *lookup)
+{
+	if (atomic_fetch_sub(&lookup->holders, 1) > 1)
+		return;
+	if (lookup->found)
+		freeaddrinfo(lookup->found);
+	if (lookup->done_fd >= 0)
+		close(lookup->done_fd);
+	free(lookup->host);
+	free(lookup->port);
+	free(lookup);
+}
+
+static int lookup_run(struct xyli_lookup *lookup, int flags)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags };
+
+	errno = 0;
+	return getaddrinfo(lookup->host, lookup->port, &hints, &lookup->found);
+}
+
+static void *lookup_thread(void *arg)
+{
+	struct xyli_lookup *lookup = arg;
+	uint64_t one = 1;
+	ssize_t n;
+
+	lookup->error = xyli_address_error(lookup_run(lookup, AI_ADDRCONFIG));
+	atomic_store(&lookup->done, true);
+	n = write(lookup->done_fd, &one, sizeof(one));
+	(void)n;
+	xyli_lookup_drop(lookup);
+	return NULL;
+}
+
+static int lookup_start_thread(struct xyli_lookup *lookup)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int r;
+
+	lookup->done_fd = eventfd(0, EFD_CLOEXEC);
+	if (lookup->done_fd < 0)
+		return -errno;
+	atomic_store(&lookup->holders, 2);
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	r = -pthread_create(&thread, NULL, lookup_thread, lookup);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r < 0)
+		atomic_store(&lookup->holders, 1);
+	else
+		pthread_detach(thread);
+	return r;
+}
+
+int xyli_lookup_start(const char *host, const char *port, struct xyli_lookup **ret_lookup)
+{
+	struct xyli_lookup *lookup = lookup_new(host, port);
+	int r;
+
+	if (!lookup)
+		return -ENOMEM;
+	r = lookup_run(lookup, AI_NUMERICHOST | AI_NUMERICSERV);
+	if (r == EAI_NONAME || r == EAI_SERVICE) {
+		r = lookup_start_thread(lookup);
+	} else {
+		r = xyli_address_error(r);
+		atomic_store(&lookup->done, true);
+	}
+	if (r < 0)
+		xyli_lookup_drop(lookup);
+	else
+		*ret_lookup = lookup;
+	return r;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files: open, positional reads and writes, fsync; and readiness of foreign descriptors.
+ *
+ * Design notes.  Positional operations know no order, so there is no lane: any number
+ * are under way at once, each with a record of its own.  A read that the page cache can
+ * serve is served at once (preadv2 with RWF_NOWAIT): that is faster than any ring.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "io/handle.h"
+
+struct file_op {
+	struct xyli_op op;		/* first */
+	struct xyl_io **ret_io;		/* open */
+};
+
+static struct file_op *file_op_new(struct xyl_task *task, const struct xyli_op_kind *kind,
+				   uint8_t opcode, int fd)
+{
+	struct file_op *op = xyli_block_new(&task->wait.shard->blocks, sizeof(*op));
+
+	if (!op)
+		return NULL;
+	op->op.kind = kind;
+	op->op.opcode = opcode;
+	op->op.fd = fd;
+	return op;
+}
+
+/* ---- on an open file ------------------------------------------------------------------ */
+
+static void file_settle(struct xyli_op *op, int res, unsigned cqe_flags)
+{
+	struct xyl_io *io = op->handle;
+
+	(void)cqe_flags;
+	if (res == -EINTR && op->waiter && !op->canceling) {
+		xyli_op_start(op->shard, op, op->waiter);
+		return;
+	}
+	xyli_op_wake(op, res);
+	xyli_io_release(io);
+}
+
+static const struct xyli_op_kind read_at_kind = { "read_at", file_settle };
+static const struct xyli_op_kind write_at_kind = { "write_at", file_settle };
+static const struct xyli_op_kind fsync_kind = { "fsync", file_settle };
+
+static xyl_pending file_await(struct xyl_task *task, struct xyl_io *io, struct file_op *op)
+{
+	op->op.handle = io;
+	op->op.stubborn = io->kind == XYLI_IO_FILE;
+	xyli_io_hold(io);
+	return xyli_op_await(task->wait.shard, &op->op);
+}
+
+/* All of it from the page cache, or nothing; the end of the file counts as nothing. */
+static bool read_from_cache(struct xyl_io *io, void *buf, size_t len, int64_t offset)
+{
+	struct iovec iov = { buf, len };
+	ssize_t n;
+
+	if (!io->reads_nowait)
+		return false;
+	n = preadv2(io->fd, &iov, 1, offset, RWF_NOWAIT);
+	if (n < 0 && errno == EOPNOTSUPP)
+		io->reads_nowait = false;
+	return n == (ssize_t)len;
+}
+
+static size_t length_cut(size_t len)
+{
+	return len < INT32_MAX - 4095 ? len : INT32_MAX - 4095;
+}
+
+static xyl_pending positional(const char *function, const struct xyli_op_kind *kind, struct xyl_io *io,
+			      void *buf, size_t len, int64_t offset)
+{
+	struct xyl_task *task = xyli_task_calling(function);
+	bool reads = kind == &read_at_kind;
+	struct file_op *op;
+	int r = xyli_io_begin(task, io);
+
+	if (r == 0 && offset < 0)
+		r = -EINVAL;
+	if (r < 0)
+		return xyli_done(task, r);
+	len = length_cut(len);
+	if (reads && read_from_cache(io, buf, len, offset))
+		return xyli_done(task, (ssize_t)len);
+	op = file_op_new(task, kind, reads ? IORING_OP_READ : IORING_OP_WRITE, io->fd);
+	if (!op)
+		return xyli_done(task, -ENOMEM);
+	op->op.buf = buf;
+	op->op.len = (uint32_t)len;
+	op->op.off = (uint64_t)offset;
+	op->op.kernel_writes = reads;
+	return file_await(task, io, op);
+}
+
+xyl_pending xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset)
+{
+	return positional("xyl_read_at", &read_at_kind, io, buf, len, offset);
+}
+
+xyl_pending xyl_write_at(struct xyl_io *io, const void *buf, size_t len, int64_t offset)
+{
+	return positional("xyl_write_at", &write_at_kind, io, (void *)(uintptr_t)buf, len, offset);
+}
+
+xyl_pending xyl_fsync(struct xyl_io *io)
+{
+	struct xyl_task *task = xyli_task_calling("xyl_fsync");
+	struct file_op *op;
+	int r = xyli_io_begin(task, io);
+
+	if (r < 0)
+		return xyli_done(task, r);
+	op = file_op_new(task, &fsync_kind, IORING_OP_FSYNC, io->fd);
+	if (!op)
+		return xyli_done(task, -ENOMEM);
+	return file_await(task, io, op);
+}
+
+/* ---- open ------------------------------------------------------------------------------ */
+
+/* It came too late, or there is no memory for it: the descriptor is closed. */
+static ssize_t open_deliver(struct file_op *op, int fd)
+{
+	struct xyli_shard *shard = op->op.shard;
+	struct xyl_io *io = op->op.waiter ? xyl_io_from_fd(fd) : NULL;
+
+	if (!op->op.waiter)
+		xyli_count(&shard->stats.adopted_results, 1);
+	if (!io || xyli_io_use(io, shard) < 0) {
+		xyli_io_close_late(shard, fd);
+		return -ENOMEM;
+	}
+	*op->ret_io = io;
+	return 0;
+}
+
+static void open_settle(struct xyli_op *op, int res, unsigned cqe_flags)
+{
+	(void)cqe_flags;
+	if (res == -EINTR && op->waiter && !op->canceling)
+		xyli_op_start(op->shard, op, op->waiter);
+	else
+		xyli_op_wake(op, res >= 0 ? open_deliver((struct file_op *)op, res) : res);
+}
+
+static const struct xyli_op_kind open_kind = { "open", open_settle };
+
+xyl_pending xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode)
+{
+	struct xyl_task *task = xyli_task_calling("xyl_open");
+	struct file_op *op;
+	char *copy;
+
+	if (xyli_task_is_canceled(task))
+		return xyli_done(task, -ECANCELED);
+	op = file_op_new(task, &open_kind, IORING_OP_OPENAT, AT_FDCWD);
+	copy = xyl_strdup(path);	/* the kernel looks at it when the turn ends */
+	if (!op || !copy)
+		return xyli_done(task, -ENOMEM);
+	op->op.buf = copy;
+	op->op.len = mode;
+	op->op.op_flags = (uint32_t)(flags | O_CLOEXEC);
+	op->ret_io = ret_io;
+	return xyli_op_await(task->wait.shard, &op->op);
+}
+
+/* ---- poll ------------------------------------------------------------------------------ */
+
+static void poll_settle(struct xyli_op *op, int res, unsigned cqe_flags)
+{
+	(void)cqe_flags;
+	xyli_op_wake(op, res);
+}
+
+static const struct xyli_op_kind poll_kind = { "poll", poll_settle };
+
+xyl_pending xyl_poll(int fd, unsigned events)
+{
+	struct xyl_task *task = xyli_task_calling("xyl_poll");
+	struct file_op *op;
+
+	if (xyli_task_is_canceled(task))
+		return xyli_done(task, -ECANCELED);
+	op = file_op_new(task, &poll_kind, IORING_OP_POLL_ADD, fd);
+	if (!op)
+		return xyli_done(task, -ENOMEM);
+	op->op.op_flags = events;
+	return xyli_op_await(task->wait.shard, &op->op);
+}

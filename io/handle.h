@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handle.h - struct xyl_io: a descriptor, what is under way on it, and what is left over.
+ *
+ * A handle is held by its outstanding operations.  Each direction is a lane: at most
+ * one operation of it is with the kernel, so that what arrives for a task that has left
+ * can go, in order, to the next.
+ */
+#ifndef XYLI_IO_HANDLE_H
+#define XYLI_IO_HANDLE_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rt/op.h"
+#include "rt/shard.h"
+#include "spawn/task.h"
+#include "xylem/xylem.h"
+
+enum xyli_io_kind {
+	XYLI_IO_FILE,	/* regular file or block device: not cancelled in the kernel */
+	XYLI_IO_PIPE,	/* anything else that is read and written */
+	XYLI_IO_SOCKET,
+};
+
+/* One transfer, accept or connect: an operation that takes its turn in a lane. */
+struct xyli_stream_op {
+	struct xyli_op op;		/* first */
+	struct xyli_lane *lane;
+	char *buf;			/* as the user gave it: op.buf moves along */
+	size_t want, done;		/* bytes */
+	bool whole;			/* want is to be reached */
+	struct xyl_io **ret_io;		/* accept */
+};
+
+struct xyli_lane {
+	struct xyli_stream_op *active;	/* on the backlog or in the kernel */
+	struct xyli_stream_op *spare;	/* a record to use again */
+	struct xyli_waits queue;	/* tasks whose turn has not come; on: their record */
+};
+
+struct xyl_io {
+	struct xyli_shard *shard;	/* the first that used it; NULL before */
+	struct xyli_lane in, out;
+	struct xyli_waits closers;
+	unsigned held;			/* operations not settled yet */
+	int fd;				/* -1 once closed */
+	int stashed_fd;			/* a connection nobody was there to accept; -1 */
+	char *pushback;			/* bytes nobody was there to read */
+	size_t pushback_len;
+	uint8_t kind;			/* enum xyli_io_kind */
+	bool closing;
+	bool broken;			/* a part of a write got out: no more writes */
+	bool reads_nowait;		/* worth a try without the ring */
+	int close_result;
+	uintptr_t next, prev;		/* complemented: open handles of a shard, weakly */
+	struct xyli_post close_post;
+};
+
+struct xyl_io *xyli_io_new(int fd, enum xyli_io_kind kind);	/* NULL: no memory; fd is still yours */
+
+/* At the start of each operation: 0, or why it cannot be. */
+int xyli_io_use(struct xyl_io *io, struct xyli_shard *shard);
+
+/* An operation of it is under way; has been settled. */
+void xyli_io_hold(struct xyl_io *io);
+void xyli_io_release(struct xyl_io *io);
+
+/* A descriptor that came too late for anyone. */
+void xyli_io_close_late(struct xyli_shard *shard, int fd);
+
+/* ---- lanes (lane.c) -------------------------------------------------------------- */
+
+/* Take turns: start the operation, or queue behind the one under way. */
+xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op);
+
+struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lane);	/* blank; NULL: no memory */
+bool xyli_lane_is_free(const struct xyli_lane *lane);
+
+/* Again, for the same waiter, without giving up its turn. */
+void xyli_lane_again(struct xyli_stream_op *op);
+
+/* It is over; the next one's turn. */
+void xyli_lane_settled(struct xyli_stream_op *op);
+
+/* Wake those who queue, cancel what is under way. */
+void xyli_lane_shut(struct xyli_lane *lane);
+
+/* What is at hand already, for the one whose turn it is (stream.c, accept.c): true, and
+ * its result. */
+bool xyli_stream_at_hand(struct xyli_stream_op *op, ssize_t *ret_result);
+bool xyli_accept_at_hand(struct xyli_stream_op *op, ssize_t *ret_result);
+
+extern const struct xyli_op_kind xyli_accept_kind;
+
+/* Start an operation on the calling task's behalf: the handle is usable, the task is
+ * not canceled.  Otherwise the error, for xyli_done. */
+static inline int xyli_io_begin(struct xyl_task *task, struct xyl_io *io)
+{
+	if (xyli_task_is_canceled(task))
+		return -ECANCELED;
+	return xyli_io_use(io, task->wait.shard);
+}
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lanes: one operation of a direction at a time, first come first served.
+ *
+ * Design notes.  An abandoned operation stays the lane's active one until its last CQE:
+ * whoever comes next waits behind it, and gets what it may still bring in.  The record
+ * of a settled operation is kept for the next one on this lane; nobody else knows it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "io/handle.h"
+
+bool xyli_lane_is_free(const struct xyli_lane *lane)
+{
+	return !lane->active && !lane->queue.first;
+}
+
+struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lane)
+{
+	struct xyli_stream_op *op = lane->spare;
+
+	lane->spare = NULL;
+	if (op)
+		memset(op, 0, sizeof(*op));
+	else
+		op = xyli_block_new(&io->shard->blocks, sizeof(*op));
+	if (!op)
+		return NULL;
+	op->op.fd = io->fd;
+	op->op.handle = io;
+	op->lane = lane;
+	return op;
+}
+
+static void lane_start(struct xyli_stream_op *op, struct xyli_wait *waiter)
+{
+	struct xyl_io *io = op->op.handle;
+
+	op->lane->active = op;
+	xyli_io_hold(io);
+	xyli_op_start(io->shard, &op->op, waiter);
+}
+
+/* ---- waiting for one's turn ---------------------------------------------------------- */
+
+static void turn_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
+{
+	struct xyli_stream_op *op = wait->on;
+
+	(void)why;
+	xyli_waits_remove(&op->lane->queue, wait);
+	xyli_wake(wait, -ECANCELED);
+}
+
+static void turn_move(struct xyli_wait *from, struct xyli_wait *to)
+{
+	struct xyli_stream_op *op = from->on;
+
+	xyli_waits_replace(&op->lane->queue, from, to);
+}
+
+static const struct xyli_wait_kind turn_wait = { "its turn", turn_cancel, turn_move };
+
+xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op)
+{
+	if (xyli_lane_is_free(op->lane)) {
+		lane_start(op, &task->wait);
+		return (xyl_pending){ 1 };
+	}
+	xyli_wait_begin(&task->wait, &turn_wait, op);
+	xyli_waits_append(&op->lane->queue, &task->wait);
+	return (xyl_pending){ 1 };
+}
+
+void xyli_lane_again(struct xyli_stream_op *op)
+{
+	struct xyli_wait *waiter = op->op.waiter;
+
+	xyli_op_start(op->op.shard, &op->op, waiter);
+}
+
+static bool op_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
+{
+	if (op->op.kind == &xyli_accept_kind)
+		return xyli_accept_at_hand(op, ret_result);
+	return xyli_stream_at_hand(op, ret_result);
+}
+
+/* Serve those who queue from what is at hand; start the first who needs the kernel. */
+static void lane_next(struct xyli_lane *lane)
+{
+	while (!lane->active && lane->queue.first) {
+		struct xyli_wait *wait = lane->queue.first;
+		struct xyli_stream_op *op = wait->on;
+		ssize_t result;
+
+		xyli_waits_remove(&lane->queue, wait);
+		if (op_at_hand(op, &result))
+			xyli_wake(wait, result);
+		else
+			lane_start(op, wait);
+	}
+}
+
+void xyli_lane_settled(struct xyli_stream_op *op)
+{
+	struct xyl_io *io = op->op.handle;
+	struct xyli_lane *lane = op->lane;
+
+	lane->active = NULL;
+	op->buf = NULL;
+	op->op.buf = op->op.extra = NULL;
+	op->ret_io = NULL;
+	lane->spare = op;
+	if (!io->closing)
+		lane_next(lane);
+	xyli_io_release(io);
+}
+
+void xyli_lane_shut(struct xyli_lane *lane)
+{
+	while (lane->queue.first) {
+		struct xyli_wait *wait = lane->queue.first;
+
+		xyli_waits_remove(&lane->queue, wait);
+		xyli_wake(wait, -ECANCELED);
+	}
+	if (lane->active)
+		xyli_op_cancel(&lane->active->op);
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading and writing at the descriptor's own position.
+ *
+ * Design notes.  Nothing that has been received is lost: bytes that come for a reader
+ * who has left, and those that a whole read had gathered before it failed, are copied
+ * to the handle's pushback, which the next reader empties before it asks the kernel.
+ * (A copy, since the one who left may write to his buffer.)  Nothing that has been sent
+ * is sent twice: a write that was cut short after a part of it had gone out breaks the
+ * stream, for nobody knows where it stands.
+ */
+#include <errno.h>
+#include <linux/io_uring.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "io/handle.h"
+
+#define TRANSFER_MAX ((size_t)1 << 31)	/* the kernel's own limit, less a page */
+
+static bool op_was_cut(const struct xyli_stream_op *op, int res)
+{
+	const struct xyl_io *io = op->op.handle;
+
+	return !op->op.waiter || op->op.canceling || (io->closing && res <= 0);
+}
+
+/* An interrupted or incomplete transfer goes on, while someone waits for it. */
+static bool op_goes_on(struct xyli_stream_op *op, int res)
+{
+	if (op_was_cut(op, res))
+		return false;
+	if (res == -EINTR)
+		return true;
+	return op->whole && res > 0 && op->done + (size_t)res < op->want;
+}
+
+static void op_advance(struct xyli_stream_op *op, int res)
+{
+	if (res > 0)
+		op->done += (size_t)res;
+	op->op.buf = op->buf + op->done;
+	op->op.len = (uint32_t)(op->want - op->done);
+}
+
+/* Cut off by a close: the error is ours, not what the shutdown made the kernel say. */
+static ssize_t op_error(const struct xyli_stream_op *op, int res)
+{
+	const struct xyl_io *io = op->op.handle;
+
+	return io->closing && res <= 0 ? -ECANCELED : res;
+}
+
+/* ---- reading ------------------------------------------------------------------------ */
+
+static void pushback_put(struct xyl_io *io, const char *bytes, size_t len)
+{
+	char *all = xyl_alloc_bytes(len + io->pushback_len);
+
+	if (!all) {	/* bytes are lost: so is the stream, and its next reader will know */
+		io->broken = true;
+		shutdown(io->fd, SHUT_RDWR);
+		return;
+	}
+	memcpy(all, bytes, len);
+	if (io->pushback_len)
+		memcpy(all + len, io->pushback, io->pushback_len);
+	io->pushback = all;
+	io->pushback_len += len;
+}
+
+static size_t pushback_take(struct xyl_io *io, char *buf, size_t len)
+{
+	size_t n = io->pushback_len < len ? io->pushback_len : len;
+
+	if (n == 0)
+		return 0;
+	memcpy(buf, io->pushback, n);
+	io->pushback += n;
+	io->pushback_len -= n;
+	if (io->pushback_len == 0)
+		io->pushback = NULL;
+	return n;
+}
+
+bool xyli_stream_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
+{
+	struct xyl_io *io = op->op.handle;
+
+	if (op->lane == &io->out) {
+		*ret_result = -EPIPE;
+		return io->broken;
+	}
+	op->done += pushback_take(io, op->buf + op->done, op->want - op->done);
+	op_advance(op, 0);
+	*ret_result = (ssize_t)op->done;
+	return op->done == op->want || (op->done > 0 && !op->whole);
+}
+
+static void read_adopt(struct xyli_stream_op *op)
+{
+	struct xyl_io *io = op->op.handle;
+
+	if (op->done == 0 || io->closing)
+		return;
+	pushback_put(io, op->buf, op->done);
+	xyli_count(&io->shard->stats.adopted_results, 1);
+}
+
+/* What the reader is told: a count, or an error, and then no byte of it was his. */
+static ssize_t read_outcome(struct xyli_stream_op *op, int res)
+{
+	const struct xyl_io *io = op->op.handle;
+	bool short_of_all, refused;
+
+	if (res > 0)
+		op->done += (size_t)res;
+	short_of_all = op->whole && res > 0 && op->done < op->want;
+	refused = res < 0 || (res == 0 && io->closing);
+	if (op->op.waiter && !refused && !(short_of_all && op_was_cut(op, res)))
+		return (ssize_t)op->done;
+	read_adopt(op);
+	return res > 0 ? -ECANCELED : op_error(op, res);
+}
+
+static void read_settle(struct xyli_op *base, int res, unsigned cqe_flags)
+{
+	struct xyli_stream_op *op = (struct xyli_stream_op *)base;
+	ssize_t result;
+
+	(void)cqe_flags;
+	if (op_goes_on(op, res)) {
+		op_advance(op, res);
+		xyli_lane_again(op);
+		return;
+	}
+	result = read_outcome(op, res);
+	xyli_op_wake(base, result);
+	xyli_lane_settled(op);
+}
+
+static const struct xyli_op_kind read_kind = { "read", read_settle };
+
+/* ---- writing ------------------------------------------------------------------------ */
+
+static ssize_t write_outcome(struct xyli_stream_op *op, int res)
+{
+	struct xyl_io *io = op->op.handle;
+	bool cut = op_was_cut(op, res);
+
+	if (res > 0)
+		op->done += (size_t)res;
+	if (res >= 0 && (op->done == op->want || (op->op.waiter && !op->whole)))
+		return (ssize_t)op->done;
+	if (op->done > 0 && cut) {
+		io->broken = true;
+		xyli_count(&io->shard->stats.adopted_results, 1);
+	}
+	if (op->op.waiter && !cut && res >= 0)
+		return (ssize_t)op->done;
+	return res > 0 ? -ECANCELED : op_error(op, res);
+}
+
+static void write_settle(struct xyli_op *base, int res, unsigned cqe_flags)
+{
+	struct xyli_stream_op *op = (struct xyli_stream_op *)base;
+	ssize_t result;
+
+	(void)cqe_flags;
+	if (op_goes_on(op, res)) {
+		op_advance(op, res);
+		xyli_lane_again(op);
+		return;
+	}
+	result = write_outcome(op, res);
+	xyli_op_wake(base, result);
+	xyli_lane_settled(op);
+}
+
+static const struct xyli_op_kind write_kind = { "write", write_settle };
+
+/* ---- the four operations ------------------------------------------------------------ */
+
+static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
+{
+	struct xyl_io *io = op->op.handle;
+	bool reads = op->lane == &io->in;
+	bool socket = io->kind == XYLI_IO_SOCKET;
+
+	op->buf = buf;
+	op->want = len < TRANSFER_MAX ? len : TRANSFER_MAX - 4096;
+	op->whole = whole;
+	op->op.kind = reads ? &read_kind : &write_kind;
+	op->op.opcode = reads ? (socket ? IORING_OP_RECV : IORING_OP_READ) :
+				(socket ? IORING_OP_SEND : IORING_OP_WRITE);
+	op->op.off = socket ? 0 : (uint64_t)-1;	/* the file's own position */
+	op->op.kernel_writes = reads;
+	op->op.stubborn = io->kind == XYLI_IO_FILE;
+	if (socket && !reads)
+		op->op.op_flags = MSG_NOSIGNAL | (whole ? MSG_WAITALL : 0);
+	op_advance(op, 0);
+}
+
+static xyl_pending transfer(const char *function, struct xyl_io *io, struct xyli_lane *lane,
+			    void *buf, size_t len, bool whole)
+{
+	struct xyl_task *task = xyli_task_calling(function);
+	struct xyli_stream_op *op;
+	ssize_t result;
+	int r = xyli_io_begin(task, io);
+
+	if (r < 0)
+		return xyli_done(task, r);
+	op = xyli_lane_record(io, lane);
+	if (!op)
+		return xyli_done(task, -ENOMEM);
+	op_aim(op, buf, len, whole);
+	if (xyli_lane_is_free(lane) && xyli_stream_at_hand(op, &result)) {
+		lane->spare = op;
+		return xyli_done(task, result);
+	}
+	return xyli_lane_await(task, op);
+}
+
+xyl_pending xyl_read(struct xyl_io *io, void *buf, size_t len)
+{
+	return transfer("xyl_read", io, &io->in, buf, len, false);
+}
+
+xyl_pending xyl_read_full(struct xyl_io *io, void *buf, size_t len)
+{
+	return transfer("xyl_read_full", io, &io->in, buf, len, true);
+}
+
+xyl_pending xyl_write(struct xyl_io *io, const void *buf, size_t len)
+{
+	return transfer("xyl_write", io, &io->out, (void *)(uintptr_t)buf, len, false);
+}
+
+xyl_pending xyl_write_all(struct xyl_io *io, const void *buf, size_t len)
+{
+	return transfer("xyl_write_all", io, &io->out, (void *)(uintptr_t)buf, len, true);
+}
