@@ -82,19 +82,12 @@ void xyli_check_event(int event)
 {
 	if (!is_watching())
 		return;
-	if (event == GC_EVENT_START)
+	if (event == GC_EVENT_START && !xyli_exact_is_running())
 		xyli_quarantine_begin();
-	else if (event == GC_EVENT_MARK_START)
-		xyli_exact_mark_start();
 	else if (event == GC_EVENT_MARK_END)
 		xyli_quarantine_sort();
 	else if (event == GC_EVENT_RECLAIM_END)
 		xyli_quarantine_settle();
-}
-
-void xyli_check_collect(void)
-{
-	xyli_exact_collect();
 }
 
 bool xyli_check_every_turn(void)

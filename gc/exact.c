@@ -10,8 +10,8 @@
  * bdwgc calls GC_push_other_roots for the stacks; it is given one of ours.  That leaves
  * what bdwgc scans without asking: a few frames of its own, between the collection's
  * entry and the marking, with the callee-saved registers in them.  Hence the registers
- * are zeroed around the call, and just before the marking the stack below is overwritten;
- * and see xyli_exact_is_unlucky.
+ * are zeroed around the call, and the stack below is overwritten before it, and from then
+ * on nobody but bdwgc writes there; and see xyli_exact_is_unlucky.
  *
  * A thread that is parked elsewhere than in a shard's loop is scanned from where it
  * parked: who wrote that code never promised that no pointer is on its stack.
@@ -27,6 +27,8 @@
 
 #include "gc/bdwgc.h"
 #include <gc/gc_mark.h>
+
+#include "gc/quarantine.h"
 
 #define LIMITS 8	/* runs of shards inside each other, on one thread */
 #define BLOCK 4096
@@ -148,7 +150,7 @@ static void xyli_exact_call_bare(void (*fn)(void))
 }
 #endif
 
-__attribute__((noinline)) void xyli_exact_mark_start(void)
+__attribute__((noinline)) static void stack_overwrite(void)
 {
 	char stale[STALE_BYTES];
 
@@ -156,16 +158,22 @@ __attribute__((noinline)) void xyli_exact_mark_start(void)
 	__asm__ volatile("" : : "r"(stale) : "memory");
 }
 
-bool xyli_exact_collect(void)
+bool xyli_exact_is_running(void)
+{
+	return exactly;
+}
+
+void xyli_check_collect(void)
 {
 	if (!thread_limit(&self)) {
 		GC_gcollect();
-		return false;
+		return;
 	}
+	xyli_quarantine_begin();
 	exactly = true;
+	stack_overwrite();
 	xyli_exact_call_bare(GC_gcollect);
 	exactly = false;
-	return true;
 }
 
 bool xyli_exact_is_unlucky(const void *base, size_t room)

@@ -7,11 +7,7 @@
 #include <stddef.h>
 
 void xyli_exact_start(void);
-void xyli_exact_mark_start(void);	/* at GC_EVENT_MARK_START */
-
-/* With every other attached thread parked.  False: this thread runs no shard, and the
- * stacks were scanned as usual. */
-bool xyli_exact_collect(void);
+bool xyli_exact_is_running(void);	/* this collection is one */
 
 /* bdwgc's own frames, which it scans even so, hold the addresses of blocks: the first
  * object of a block would be kept by luck. */

@@ -7,8 +7,9 @@
 
 void xyli_quarantine_start(void);
 
-/* At GC_EVENT_START, GC_EVENT_MARK_END and GC_EVENT_RECLAIM_END. */
-void xyli_quarantine_begin(void);
+void xyli_quarantine_begin(void);	/* before a collection: who asks for it? */
+
+/* At GC_EVENT_MARK_END and at GC_EVENT_RECLAIM_END. */
 void xyli_quarantine_sort(void);
 void xyli_quarantine_settle(void);
 
