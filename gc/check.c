@@ -204,7 +204,7 @@ void xyli_check_tell(const void *p)
 
 	if (!xyli_registry_trylock())
 		return;
-	object = is_watching() ? xyli_registry_around(p) : NULL;
+	object = xyli_registry_around(p);
 	if (object)
 		object_tell(object, p);
 	else

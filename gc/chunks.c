@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Design notes.  The directory is copied as it grows; a reader that still holds the
- * old one finds the same chunks there.  It grows by 64 entries, that is by 16 thousand
+ * old one finds the same chunks there.  It grows by 128 entries, that is by 16 thousand
  * slots: a million slots cost 64 small copies.
  */
 #include "gc/chunks.h"
 
 #include <string.h>
 
+#include "gc/bdwgc.h"
+#include <gc/gc_inline.h>
+
+#include "gc/check.h"
 #include "xylem/xylem.h"
 
-#define DIRECTORY_STEP 64u
+#define DIRECTORY_STEP 128u
 
 static bool directory_grow(struct xyli_chunks *chunks, uint32_t have)
 {
@@ -24,6 +28,24 @@ static bool directory_grow(struct xyli_chunks *chunks, uint32_t have)
 	return true;
 }
 
+/* xyl_alloc would make it 2 KiB and a byte, that is a 4 KiB block. */
+static void *chunk_new(struct xyli_chunks *chunks)
+{
+	void **chunk = chunks->spare;
+
+	if (xyli_check_on())
+		return xyl_alloc(XYLI_CHUNK_SLOTS * XYLI_CHUNK_SLOT);
+	if (!chunk) {
+		GC_generic_malloc_many(XYLI_CHUNK_SLOTS * XYLI_CHUNK_SLOT, GC_I_NORMAL, &chunks->spare);
+		chunk = chunks->spare;
+	}
+	if (chunk) {
+		chunks->spare = *chunk;
+		*chunk = NULL;
+	}
+	return chunk;
+}
+
 bool xyli_chunks_grow(struct xyli_chunks *chunks)
 {
 	uint32_t have = chunks->cap / XYLI_CHUNK_SLOTS;
@@ -31,7 +53,7 @@ bool xyli_chunks_grow(struct xyli_chunks *chunks)
 
 	if (have % DIRECTORY_STEP == 0 && !directory_grow(chunks, have))
 		return false;
-	chunk = xyl_alloc(XYLI_CHUNK_SLOTS * XYLI_CHUNK_SLOT);
+	chunk = chunk_new(chunks);
 	if (!chunk)
 		return false;
 	chunks->directory[have] = chunk;

@@ -2,8 +2,8 @@
 /*
  * chunks.h - an array of 16-byte slots that grows without moving.
  *
- *	chunks ──> directory ──> chunk 0 [ slot 0 ... slot 254 ]
- *	                    └──> chunk 1 [ slot 255 ...        ]	all zeroed and scanned
+ *	chunks ──> directory ──> chunk 0 [ slot 0 ... slot 127 ]
+ *	                    └──> chunk 1 [ slot 128 ...        ]	all zeroed and scanned
  *
  * Root tables and timer heaps grow while a million tasks wait; doubling one array
  * would copy all of it at the worst moment and leave half of it unused.
@@ -17,10 +17,11 @@
 #include <stdint.h>
 
 #define XYLI_CHUNK_SLOT 16	/* bytes */
-#define XYLI_CHUNK_SLOTS 255u	/* with the byte that bdwgc adds, a chunk is one 4 KiB block */
+#define XYLI_CHUNK_SLOTS 128u	/* 2 KiB: the largest size that bdwgc packs without waste */
 
 struct xyli_chunks {		/* in scanned memory; all zero at first */
 	_Atomic(void **) directory;
+	void *spare;		/* bdwgc hands chunks out two at a time */
 	uint32_t cap;		/* slots */
 };
 

@@ -91,21 +91,23 @@ void xyli_roots_leave(void)
 
 /* ---- add, get, drop ------------------------------------------------------------ */
 
-static xyl_root root_named(unsigned number, uint32_t slot)
+static xyl_root root_take(unsigned number, void *obj)
 {
-	if (slot == XYLI_TABLE_NONE)
-		return (xyl_root){ 0, 0 };
-	return (xyl_root){ (uint32_t)(number << TABLE_SHIFT) | slot,
-			   xyli_table_generation(&tables->table[number], slot) };
+	xyl_root root = { 0, 0 };
+	uint32_t slot = xyli_table_take_as(&tables->table[number], obj, &root.generation);
+
+	if (slot != XYLI_TABLE_NONE)
+		root.slot = (uint32_t)(number << TABLE_SHIFT) | slot;
+	return root;
 }
 
 static xyl_root root_add_shared(void *obj)
 {
-	struct xyli_table *table = table_of(0);
 	xyl_root root;
 
+	table_of(0);
 	pthread_mutex_lock(&tables_lock);
-	root = root_named(0, xyli_table_take(table, obj));
+	root = root_take(0, obj);
 	pthread_mutex_unlock(&tables_lock);
 	return root;
 }
@@ -116,7 +118,7 @@ xyl_root(xyl_root_add)(void *obj)
 
 	if (__builtin_expect(number == 0, 0))
 		return root_add_shared(obj);
-	return root_named(number, xyli_table_take(&tables->table[number], obj));
+	return root_take(number, obj);
 }
 
 void *xyl_root_get(xyl_root root)

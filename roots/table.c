@@ -25,12 +25,12 @@ static bool table_open_slot(struct xyli_table *table)
 	return true;
 }
 
-uint32_t xyli_table_take_slow(struct xyli_table *table, void *obj)
+uint32_t xyli_table_open(struct xyli_table *table)
 {
 	table->free = atomic_exchange_explicit(&table->freed_away, XYLI_TABLE_NONE, memory_order_acquire);
 	if (table->free == XYLI_TABLE_NONE && !table_open_slot(table))
 		return XYLI_TABLE_NONE;
-	return xyli_table_take(table, obj);
+	return table->free;
 }
 
 bool xyli_table_clear_away(struct xyli_table *table, uint32_t index, uint32_t generation)

@@ -32,7 +32,7 @@ struct xyli_slot {
 
 _Static_assert(sizeof(struct xyli_slot) == XYLI_CHUNK_SLOT, "a root costs 16 bytes");
 
-struct xyli_table {			/* lies in scanned, pinned memory */
+struct xyli_table {			/* lies in scanned memory */
 	struct xyli_chunks slots;
 	uint32_t used;			/* slots that were ever taken */
 	uint32_t free;			/* first of the owner's free list */
@@ -43,8 +43,8 @@ struct xyli_table {			/* lies in scanned, pinned memory */
 
 void xyli_table_init(struct xyli_table *table);
 
-/* Owner only.  XYLI_TABLE_NONE: no memory. */
-uint32_t xyli_table_take_slow(struct xyli_table *table, void *obj);
+/* The owner's list is empty: the first of a new one.  XYLI_TABLE_NONE: no memory. */
+uint32_t xyli_table_open(struct xyli_table *table);
 
 /* Clear by a thread that is not the owner. */
 bool xyli_table_clear_away(struct xyli_table *table, uint32_t slot, uint32_t generation);
@@ -78,22 +78,33 @@ static inline void xyli_table_bump(atomic_uint_fast64_t *count)
 			      memory_order_relaxed);
 }
 
-/* Name obj in a free slot.  Owner only. */
-static inline uint32_t xyli_table_take(struct xyli_table *table, void *obj)
+/* Name obj in a free slot, and tell its generation.  Owner only. */
+static inline uint32_t xyli_table_take_as(struct xyli_table *table, void *obj, uint32_t *ret_generation)
 {
 	uint32_t index = table->free;
 	struct xyli_slot *slot;
 	uint32_t generation;
 
-	if (__builtin_expect(index == XYLI_TABLE_NONE, 0))
-		return xyli_table_take_slow(table, obj);
+	if (__builtin_expect(index == XYLI_TABLE_NONE, 0)) {
+		index = xyli_table_open(table);
+		if (index == XYLI_TABLE_NONE)
+			return index;
+	}
 	slot = xyli_table_slot(table, index);
 	table->free = ~slot->next_free;
 	xyli_table_bump(&table->taken);
 	atomic_store_explicit(&slot->obj, obj, memory_order_relaxed);
 	generation = atomic_load_explicit(&slot->generation, memory_order_relaxed);
 	atomic_store_explicit(&slot->generation, generation + 1, memory_order_release);
+	*ret_generation = generation + 1;
 	return index;
+}
+
+static inline uint32_t xyli_table_take(struct xyli_table *table, void *obj)
+{
+	uint32_t generation;
+
+	return xyli_table_take_as(table, obj, &generation);
 }
 
 static inline void xyli_table_put_free(struct xyli_table *table, struct xyli_slot *slot, uint32_t index)

@@ -225,6 +225,7 @@ static void op_check(uint32_t slot, void *obj, void *arg)
 	const struct xyli_op *op = obj;
 	size_t *internal = arg;
 
+	(void)slot;
 	assert(op->slot == slot);
 	assert(xyli_op_in_kernel(op));
 	*internal += op->internal;

@@ -27,9 +27,45 @@ void xyli_misuse(const char *function, const char *what)
 
 /* ---- frames --------------------------------------------------------------------- */
 
+/* Most frames have a few words: a call of memcpy or memset costs more than they do. */
+typedef uint64_t __attribute__((may_alias)) frame_word;
+
+static inline void words_copy(frame_word *to, const frame_word *from, size_t bytes)
+{
+	switch (bytes / sizeof(*to)) {
+	case 4:
+		to[3] = from[3];
+		__attribute__((fallthrough));
+	case 3:
+		to[2] = from[2];
+		__attribute__((fallthrough));
+	case 2:
+		to[1] = from[1];
+		__attribute__((fallthrough));
+	case 1:
+		to[0] = from[0];
+		__attribute__((fallthrough));
+	case 0:
+		return;
+	default:
+		memcpy(to, from, bytes);
+	}
+}
+
+static inline void words_clear(frame_word *to, size_t bytes)
+{
+	static const frame_word zeroes[4];
+
+	if (bytes <= sizeof(zeroes))
+		words_copy(to, zeroes, bytes);
+	else
+		memset(to, 0, bytes);
+}
+
 static void frame_init(struct xyl_frame *frame, const struct xyli_fn *fn, const void *init)
 {
-	memcpy(frame + 1, (const struct xyl_frame *)init + 1, fn->size - sizeof(*frame));
+	words_copy((frame_word *)(frame + 1), (const frame_word *)((const struct xyl_frame *)init + 1),
+		   fn->size - sizeof(*frame));
 	frame->fn = fn;
 }
 
@@ -174,7 +210,7 @@ static void frame_finish(struct xyl_frame *frame)
 	if (xyli_check_on())
 		xyli_check_finish(frame + 1, size);
 	else
-		memset(frame + 1, 0, size);
+		words_clear((frame_word *)(frame + 1), size);
 }
 
 static void task_finish(struct xyl_task *task)
