@@ -44,7 +44,8 @@ static struct {
 
 static struct {
 	uint64_t connections, requests, bytes_sent, timed_out, chaos_aborts, chaos_in_request;
-	uint64_t answers[6]; /* by the first digit of their status */
+	uint64_t live_max_bytes; /* as collections found them */
+	uint64_t answers[6];	 /* by the first digit of their status */
 } counts;
 
 /* ---- what a connection owns ------------------------------------------------------------ */
@@ -319,6 +320,16 @@ static xyl_step chaos(void *frame)
 	XYL_END(0);
 }
 
+static void collect_now(void)
+{
+	struct xyl_gc_stats gc;
+
+	xyl_collect();
+	xyl_gc_stats(&gc);
+	if (gc.live_bytes > counts.live_max_bytes)
+		counts.live_max_bytes = gc.live_bytes;
+}
+
 struct collect {
 	struct xyl_frame frame;
 	ssize_t n;
@@ -333,7 +344,7 @@ static xyl_step collect(void *frame)
 		XYL_AWAIT(self->n, xyl_sleep(options.collect_ns));
 		if (self->n < 0)
 			break;
-		xyl_collect();
+		collect_now();
 	}
 	XYL_END(0);
 }
@@ -412,6 +423,7 @@ static int stats_write(const char *path, uint64_t fds_before, uint64_t fds_after
 	FIELD(counts, timed_out);
 	FIELD(counts, chaos_aborts);
 	FIELD(counts, chaos_in_request);
+	FIELD(counts, live_max_bytes);
 	LINE("answers_2xx", counts.answers[2]);
 	LINE("answers_3xx", counts.answers[3]);
 	LINE("answers_4xx", counts.answers[4]);
