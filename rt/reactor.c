@@ -206,7 +206,7 @@ static bool shard_is_finished(const struct xyli_shard *shard)
 {
 	if (shard->until && shard->until->state == XYLI_DONE)
 		return true;
-	return shard->stopping && shard->stats.live == 0 &&
+	return shard->stopping && xyli_table_count(&shard->tasks) == 0 &&
 	       (!shard->draining || shard->stats.ops_outstanding == 0);
 }
 

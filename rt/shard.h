@@ -51,7 +51,7 @@ struct xyli_shard {
 	struct xyli_inbox inbox;
 
 	/* Floors above. */
-	void (*resume)(struct xyli_wait *wait);	/* spawn/: run a task until it suspends */
+	unsigned (*run_tasks)(struct xyli_shard *shard);	/* spawn/: up to turn_budget of the ready */
 	struct xyl_runtime *runtime;
 	struct xyli_handle_list *handles;	/* io/: those still open */
 	size_t (*close_handles)(struct xyli_shard *shard);

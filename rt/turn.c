@@ -27,12 +27,8 @@ static void timers_expire(struct xyli_shard *shard)
 
 static unsigned run_ready(struct xyli_shard *shard)
 {
-	unsigned resumed = 0;
+	unsigned resumed = shard->run_tasks(shard);
 
-	while (shard->ready.first && resumed < shard->turn_budget) {
-		shard->resume(xyli_ready_take(shard));
-		resumed++;
-	}
 	xyli_count(&shard->stats.resumed, resumed);
 	return resumed;
 }

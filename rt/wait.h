@@ -13,6 +13,7 @@
 #define XYLI_RT_WAIT_H
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -58,6 +59,9 @@ struct xyli_wait {
 	struct xyli_shard *shard;
 	uint32_t since_ms;			/* when it was suspended, on the shard's clock */
 	uint8_t state;				/* enum xyli_wait_state */
+	bool aborted;				/* spawn/'s, here because there is room: */
+	bool expired;				/*   at least one of its bounds has passed */
+	atomic_bool abort_asked;		/*   the post is on its way, or has arrived */
 };
 
 /* Other threads ask whether a task is done. */

@@ -21,7 +21,7 @@ static void abort_deliver(struct xyli_post *post)
 
 	if (wait->state == XYLI_DONE)
 		return;
-	__atomic_store_n(&task->aborted, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&task->wait.aborted, true, __ATOMIC_RELAXED);
 	xyli_count(&wait->shard->stats.aborted, 1);
 	if (wait->state == XYLI_WAITING && !task->shields)
 		wait->kind->cancel(wait, XYLI_ABORTED);
@@ -29,7 +29,7 @@ static void abort_deliver(struct xyli_post *post)
 
 void xyl_abort(struct xyl_task *task)
 {
-	if (xyl_is_done(task) || atomic_exchange(&task->abort_asked, true))
+	if (xyl_is_done(task) || atomic_exchange(&task->wait.abort_asked, true))
 		return;
 	task->abort_post.deliver = abort_deliver;
 	xyli_inbox_post(&task->wait.shard->inbox, &task->abort_post);

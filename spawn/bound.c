@@ -45,7 +45,7 @@ static void bound_pass(struct xyli_timer *timer)
 	struct xyl_task *task = bound->task;
 
 	bound->passed = true;
-	task->expired = true;
+	task->wait.expired = true;
 	if (task->wait.state == XYLI_WAITING && bound_reaches(bound))
 		task->wait.kind->cancel(&task->wait, XYLI_BOUNDED);
 }
@@ -59,22 +59,22 @@ static void bound_pop(struct xyl_task *task)
 	bound->outer = NULL;
 	if (!bound->passed)
 		return;
-	task->expired = false;
+	task->wait.expired = false;
 	for (bound = task->bounds; bound; bound = bound->outer)
-		task->expired |= bound->passed;
+		task->wait.expired |= bound->passed;
 }
 
 /* An abort is stronger: its -ECANCELED stays. */
 static bool task_may_time_out(const struct xyl_task *task)
 {
-	return !task->aborted || task->shields;
+	return !task->wait.aborted || task->shields;
 }
 
 void xyli_bounds_awaited(struct xyl_task *task)
 {
 	struct xyli_bound *bound;
 
-	if (task->expired && task->wait.result == -ECANCELED)
+	if (task->wait.expired && task->wait.result == -ECANCELED)
 		xyli_bounds_reach(task);
 	while ((bound = task->bounds) && !bound->is_call && bound->frame == task->leaf) {
 		if (bound->passed && task->wait.result == -ECANCELED && task_may_time_out(task))

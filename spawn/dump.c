@@ -81,7 +81,7 @@ static void dump_task(uint32_t slot, void *obj, void *arg)
 		dump->error = -errno;
 	if (task->wait.state == XYLI_WAITING)
 		dprintf(dump->fd, " for %.3f s", (double)(now_ms - task->wait.since_ms) / 1000);
-	dprintf(dump->fd, "%s%s, held by task root %u\n", task->aborted ? ", aborted" : "",
+	dprintf(dump->fd, "%s%s, held by task root %u\n", task->wait.aborted ? ", aborted" : "",
 		task->shields ? ", shielded" : "", slot);
 	for (struct xyl_frame *frame = task->leaf; frame; frame = frame->caller)
 		dump_frame(dump, frame);

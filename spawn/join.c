@@ -32,7 +32,7 @@ xyl_pending xyl_join(struct xyl_task *joined)
 	if (joined == task)
 		return xyli_done(task, -EDEADLK);
 	if (xyl_is_done(joined))
-		return xyli_done(task, joined->aborted ? -ECANCELED : xyl_result(joined));
+		return xyli_done(task, joined->wait.aborted ? -ECANCELED : xyl_result(joined));
 	xyli_wait_begin(&task->wait, &join_wait, joined);
 	xyli_waits_append(&joined->joiners, &task->wait);
 	return (xyl_pending){ 1 };

@@ -104,11 +104,15 @@ struct xyl_task *xyli_runtime_spawn(struct xyl_runtime *rt, xyl_placement placem
 
 void xyl_runtime_stats(const struct xyl_runtime *rt, struct xyl_stats *ret_stats)
 {
+	const struct xyli_table *tasks = &rt->shard->tasks;
 	const uint64_t *from = (const uint64_t *)&rt->shard->stats;
 	uint64_t *to = (uint64_t *)ret_stats;
 
 	for (size_t i = 0; i < sizeof(*ret_stats) / sizeof(*to); i++)
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+	ret_stats->spawned = atomic_load(&tasks->taken);	/* a task is a slot */
+	ret_stats->completed = atomic_load(&tasks->cleared);
+	ret_stats->live = xyli_table_count(tasks);
 	ret_stats->doorbells = atomic_load(&rt->shard->inbox.rung);
 }
 

@@ -35,7 +35,7 @@ int xyl_runtime_new(struct xyl_runtime **ret_rt, const struct xyl_config *config
 	rt->quiesce_ns = config->quiesce_ns ? config->quiesce_ns : QUIESCE_DEFAULT;
 	rt->drive_fd = rt->drive_timer_fd = -1;
 	rt->shard->runtime = rt;
-	rt->shard->resume = xyli_task_resume;
+	rt->shard->run_tasks = xyli_tasks_run;
 	xyli_why_set("%s", "");
 	*ret_rt = rt;
 	return 0;

@@ -152,7 +152,7 @@ static void member_unlink(struct xyli_member *member)
 void xyli_scope_leave(struct xyl_task *task)
 {
 	struct xyli_member *member = task->member;
-	ssize_t result = task->aborted ? -ECANCELED : xyl_result(task);
+	ssize_t result = task->wait.aborted ? -ECANCELED : xyl_result(task);
 
 	task->member = NULL;
 	member_unlink(member);

@@ -111,14 +111,13 @@ static void joiners_wake(struct xyl_task *task, ssize_t result)
 
 bool xyli_shard_takes_tasks(const struct xyli_shard *shard)
 {
-	return !shard->stopping && (!shard->task_limit || shard->stats.live < shard->task_limit);
+	return !shard->stopping && (!shard->task_limit || xyli_table_count(&shard->tasks) < shard->task_limit);
 }
 
 static void task_init(struct xyl_task *task, struct xyli_shard *shard, const struct xyli_fn *fn,
 		      const void *init)
 {
 	task->wait.shard = shard;
-	task->size = (uint32_t)(sizeof(*task) + fn->size);
 	task->leaf = xyli_task_first_frame(task);
 	frame_init(task->leaf, fn, init);
 }
@@ -131,9 +130,7 @@ static bool task_root(struct xyl_task *task)
 	task->slot = xyli_table_take(&shard->tasks, task);
 	if (__builtin_expect(task->slot == XYLI_TABLE_NONE, 0))
 		return false;
-	shard->in_flight_bytes += task->size;
-	xyli_count(&shard->stats.spawned, 1);
-	xyli_count(&shard->stats.live, 1);
+	shard->in_flight_bytes += xyli_task_size(task);
 	return true;
 }
 
@@ -162,7 +159,7 @@ static void task_refuse(struct xyl_task *task)
 {
 	task->leaf->result = -ECANCELED;
 	task->leaf = NULL;
-	__atomic_store_n(&task->aborted, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&task->wait.aborted, true, __ATOMIC_RELAXED);
 	xyli_wait_set(&task->wait, XYLI_DONE);
 	joiners_wake(task, -ECANCELED);
 }
@@ -219,14 +216,12 @@ static void task_finish(struct xyl_task *task)
 	ssize_t result = task->leaf->result;
 
 	xyli_table_clear_own(&shard->tasks, task->slot);
-	shard->in_flight_bytes -= task->size;
-	xyli_count(&shard->stats.completed, 1);
-	xyli_count(&shard->stats.live, (uint64_t)-1);
+	shard->in_flight_bytes -= xyli_task_size(task);
 	frame_finish(task->leaf);
 	task->leaf = NULL;
 	xyli_wait_set(&task->wait, XYLI_DONE);
 	if (task->joiners.first)
-		joiners_wake(task, task->aborted ? -ECANCELED : result);
+		joiners_wake(task, task->wait.aborted ? -ECANCELED : result);
 	if (task->member)
 		xyli_scope_leave(task);
 }
@@ -285,10 +280,9 @@ static void task_step(struct xyl_task *task)
 	}
 }
 
-void xyli_task_resume(struct xyli_wait *wait)
+static void task_resume(struct xyli_shard *shard, struct xyli_wait *wait)
 {
 	struct xyl_task *task = xyli_task_of(wait);
-	struct xyli_shard *shard = wait->shard;
 
 	xyli_wait_set(wait, XYLI_RUNNING);
 	shard->running = wait;
@@ -297,7 +291,18 @@ void xyli_task_resume(struct xyli_wait *wait)
 		xyli_bounds_awaited(task);
 	task->leaf->result = wait->result;
 	task_step(task);
+}
+
+unsigned xyli_tasks_run(struct xyli_shard *shard)
+{
+	unsigned resumed = 0;
+
+	while (shard->ready.first && resumed < shard->turn_budget) {
+		task_resume(shard, xyli_ready_take(shard));
+		resumed++;
+	}
 	shard->running = NULL;
+	return resumed;
 }
 
 /* ---- looking at one ------------------------------------------------------------- */
@@ -316,7 +321,7 @@ bool xyl_is_done(const struct xyl_task *task)
 
 bool xyl_is_aborted(const struct xyl_task *task)
 {
-	return __atomic_load_n(&task->aborted, __ATOMIC_RELAXED);
+	return __atomic_load_n(&task->wait.aborted, __ATOMIC_RELAXED);
 }
 
 ssize_t xyl_result(const struct xyl_task *task)

@@ -2,7 +2,7 @@
 /*
  * task.h - a task: a spawned frame with its callees.
  *
- *	task = wait 48 + links 48 + flags 16 + first frame (32 + the user's) 	one block
+ *	task = wait 48 + links 48 + slot 8 + first frame (32 + the user's)	one block
  *
  * It is in flight from spawn to finish; for so long one slot of its shard's task table
  * names it, and all that it needs hangs off it.  Its result is its first frame's.
@@ -30,12 +30,8 @@ struct xyl_task {
 	struct xyli_waits joiners;
 	struct xyli_member *member;	/* of a scope, or NULL */
 	struct xyli_post abort_post;
-	uint32_t slot;
-	uint32_t size;			/* of the whole block */
+	uint32_t slot;			/* in the task table */
 	uint16_t shields;
-	atomic_bool abort_asked;	/* the post is on its way, or has arrived */
-	bool aborted;
-	bool expired;			/* at least one of its bounds has passed */
 };
 
 _Static_assert(offsetof(struct xyl_task, wait) == 0, "a wait is cast to its task");
@@ -53,6 +49,12 @@ static inline struct xyl_frame *xyli_task_first_frame(const struct xyl_task *tas
 /* Not stopping, and not full. */
 bool xyli_shard_takes_tasks(const struct xyli_shard *shard);
 
+/* Of the whole block. */
+static inline size_t xyli_task_size(const struct xyl_task *task)
+{
+	return sizeof(*task) + xyli_task_first_frame(task)->fn->size;
+}
+
 /* Set up, rooted, NEW; not on the run queue.  NULL: no memory. */
 struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init);
 
@@ -65,8 +67,8 @@ void xyli_task_arrive(struct xyl_task *task);
 /* A frame in a block of its own, for a call. */
 struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init);
 
-/* The loop's way into a task: run it until it suspends or ends. */
-void xyli_task_resume(struct xyli_wait *wait);
+/* The loop's way into tasks: resume up to turn_budget of those that are ready. */
+unsigned xyli_tasks_run(struct xyli_shard *shard);
 
 /* Take a frame off that has returned; the bounds that were set on it are over. */
 void xyli_bounds_returned(struct xyl_task *task, struct xyl_frame *frame);
@@ -99,9 +101,9 @@ static inline struct xyl_task *xyli_task_calling(const char *function)
 
 static inline bool xyli_task_is_canceled(struct xyl_task *task)
 {
-	if (__builtin_expect(!task->aborted && !task->expired, 1))
+	if (__builtin_expect(!task->wait.aborted && !task->wait.expired, 1))
 		return false;
-	return (task->aborted && !task->shields) || (task->expired && xyli_bounds_reach(task));
+	return (task->wait.aborted && !task->shields) || (task->wait.expired && xyli_bounds_reach(task));
 }
 
 /* The result is known at once.  Now and then the task is suspended all the same, so
