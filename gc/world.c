@@ -29,6 +29,7 @@ static unsigned world_threads;		/* attached; under world_lock */
 static unsigned world_parked;		/* of those; under world_lock; check build only */
 static pthread_key_t world_exit_key;
 static _Thread_local bool world_member;
+static _Thread_local bool world_engaged;
 
 static void world_join(void)
 {
@@ -86,10 +87,17 @@ int xyl_thread_attach(void)
 	return r;
 }
 
+void xyli_world_engage(bool busy)
+{
+	world_engaged = busy;
+}
+
 int xyl_thread_detach(void)
 {
 	if (!world_member)
 		return -ESRCH;
+	if (world_engaged)
+		return -EBUSY;
 	pthread_mutex_lock(&world_lock);
 	GC_unregister_my_thread();
 	world_leave();

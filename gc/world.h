@@ -10,6 +10,9 @@ void xyli_world_start(void);
 
 bool xyli_world_attached(void);		/* this thread is */
 
+/* While it runs a shard it may not detach. */
+void xyli_world_engage(bool busy);
+
 /* Run fn(arg) as a stretch in which this thread touches no collected memory: a
  * collection neither waits for it nor signals it.  What it blocks on (a ring, a
  * futex) is not interrupted. */

@@ -39,11 +39,11 @@ static void file_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	struct xyl_io *io = op->handle;
 
 	(void)cqe_flags;
-	if (res == -EINTR && op->waiter && !op->canceling) {
+	if (res == -EINTR && op->waiter && !op->canceling && !io->closing) {
 		xyli_op_start(op->shard, op, op->waiter);
 		return;
 	}
-	xyli_op_wake(op, res);
+	xyli_op_wake(op, res < 0 && io->closing ? -ECANCELED : res);
 	xyli_io_release(io);
 }
 

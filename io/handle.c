@@ -100,12 +100,35 @@ static void leftovers_drop(struct xyl_io *io)
 	io->pushback_len = 0;
 }
 
+static void op_cancel_if_its(uint32_t slot, void *obj, void *arg)
+{
+	struct xyli_op *op = obj;
+
+	(void)slot;
+	if (op->handle == arg)
+		xyli_op_cancel(op);
+}
+
+/* Positional operations know no lane; the shard knows them all. */
+static void positional_cancel(struct xyl_io *io)
+{
+	struct xyli_op *op = io->shard->backlog.first, *next;
+
+	for (; op; op = next) {
+		next = op->next;
+		op_cancel_if_its(0, op, io);
+	}
+	xyli_table_visit(&io->shard->ops, op_cancel_if_its, io);
+}
+
 static void io_close_begin(struct xyl_io *io)
 {
 	io->closing = true;
 	io->held++;		/* not to be closed from within */
 	xyli_lane_shut(&io->in);
 	xyli_lane_shut(&io->out);
+	if (io->held > 1)
+		positional_cancel(io);
 	if (io->kind == XYLI_IO_SOCKET)
 		shutdown(io->fd, SHUT_RDWR);
 	leftovers_drop(io);
@@ -266,7 +289,10 @@ int xyli_io_use(struct xyl_io *io, struct xyli_shard *shard)
 		return -EBADF;
 	if (__builtin_expect(io->shard == shard, 1))
 		return 0;
-	return io->shard ? -EXDEV : io_bind(io, shard);
+	if (!io->shard)
+		return io_bind(io, shard);
+	xyli_count(&shard->stats.foreign_submits, 1);
+	return -EXDEV;
 }
 
 void xyli_io_hold(struct xyl_io *io)

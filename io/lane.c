@@ -110,7 +110,7 @@ void xyli_lane_settled(struct xyli_stream_op *op)
 
 	lane->active = NULL;
 	op->buf = NULL;
-	op->op.buf = op->op.extra = NULL;
+	op->op.buf = NULL;
 	op->ret_io = NULL;
 	lane->spare = op;
 	if (!io->closing)

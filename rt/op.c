@@ -56,6 +56,7 @@ static void op_wait_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 
 	if (op->state != XYLI_OP_QUEUED && why == XYLI_ABORTED && !op_names_foreign_memory(op)) {
 		op->waiter = NULL;
+		wait->abandoned = true;
 		xyli_wake(wait, -ECANCELED);
 	}
 	xyli_op_cancel(op);
@@ -103,7 +104,7 @@ void xyli_op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wai
 
 xyl_pending xyli_op_await(struct xyli_shard *shard, struct xyli_op *op)
 {
-	assert(shard->running->state == XYLI_RUNNING && !shard->running->kind);
+	XYLI_MUST(shard->running->state == XYLI_RUNNING && !shard->running->kind);
 	xyli_op_start(shard, op, shard->running);
 	return (xyl_pending){ 1 };
 }

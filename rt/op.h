@@ -47,9 +47,7 @@ struct xyli_op {
 	struct xyli_wait *waiter;	/* NULL: abandoned, or nobody ever waited */
 	struct xyli_shard *shard;
 	void *handle;			/* kept alive by us: a struct xyl_io */
-	void *buf;			/* the SQE's addr, and the one buffer of the user's */
-	void *extra;			/* pinned as well: a sockaddr, a path; the SQE's addr2
-					 * when extra_is_addr2 */
+	void *buf;			/* the SQE's addr: the buffer, or a path or sockaddr of ours */
 	uint64_t off;
 	uint32_t len;
 	uint32_t op_flags;		/* msg_flags, rw_flags, open_flags, poll events, ... */
@@ -57,7 +55,6 @@ struct xyli_op {
 	uint32_t slot;
 	uint8_t opcode;
 	uint8_t state;			/* enum xyli_op_state */
-	bool extra_is_addr2;
 	bool kernel_writes;		/* into buf */
 	bool canceling : 1;		/* asked for; what comes is taken for -ECANCELED */
 	bool stubborn : 1;		/* a regular file: the kernel cannot cancel it */

@@ -67,7 +67,7 @@ static void sqe_fill(struct io_uring_sqe *sqe, const struct xyli_op *op)
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = op->opcode;
 	sqe->fd = op->fd;
-	sqe->off = op->extra_is_addr2 ? (uintptr_t)op->extra : op->off;
+	sqe->off = op->off;
 	sqe->addr = (uintptr_t)op->buf;
 	sqe->len = op->len;
 	sqe->rw_flags = (int)op->op_flags;

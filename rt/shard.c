@@ -18,6 +18,7 @@
 #include "gc/check.h"
 #include "gc/heap.h"
 #include "gc/pace.h"
+#include "gc/world.h"
 #include "roots/root.h"
 #include "rt/ring.h"
 
@@ -202,6 +203,7 @@ int xyli_shard_enter(struct xyli_shard *shard, void *stack_limit)
 	if (r < 0)
 		return r;
 	sigpipe_block(shard);
+	xyli_world_engage(true);
 	xyli_roots_enter(shard->roots);
 	xyli_check_enter(stack_limit);
 	__atomic_store_n(&shard->entered, true, __ATOMIC_RELEASE);
@@ -215,6 +217,7 @@ void xyli_shard_leave(struct xyli_shard *shard)
 	__atomic_store_n(&shard->entered, false, __ATOMIC_RELEASE);
 	xyli_check_leave();
 	xyli_roots_leave();
+	xyli_world_engage(false);
 	sigpipe_restore(shard);
 }
 
@@ -225,9 +228,8 @@ static void op_check(uint32_t slot, void *obj, void *arg)
 	const struct xyli_op *op = obj;
 	size_t *internal = arg;
 
-	(void)slot;
-	assert(op->slot == slot);
-	assert(xyli_op_in_kernel(op));
+	XYLI_MUST(op->slot == slot);
+	XYLI_MUST(xyli_op_in_kernel(op));
 	*internal += op->internal;
 }
 
@@ -239,7 +241,6 @@ void xyli_shard_check(struct xyli_shard *shard)
 	xyli_table_check(&shard->ops);
 	xyli_timers_check(&shard->timers);
 	ops = xyli_table_visit(&shard->ops, op_check, &internal);
-	assert(ops - internal == shard->stats.ops_outstanding);
-	assert(!shard->running);
-	(void)ops;
+	XYLI_MUST(ops - internal == shard->stats.ops_outstanding);
+	XYLI_MUST(!shard->running);
 }

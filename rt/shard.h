@@ -62,7 +62,8 @@ struct xyli_shard {
 	uint32_t anchor;		/* its own slot among the live shards */
 	int roots;			/* the number of its table of the program's roots */
 	const struct xyli_wait *until;	/* xyl_run: the task that the loop turns for */
-	bool stopping;			/* no more spawns */
+	atomic_bool stopping;		/* no more spawns */
+	atomic_uint arriving;		/* tasks spawned from outside, in the inbox */
 	bool draining;			/* no task is left, every operation is being cancelled */
 	bool by_hand;			/* never waits: someone drives it */
 	bool busy;			/* never sleeps */
@@ -106,6 +107,7 @@ static inline void xyli_count(uint64_t *count, uint64_t change)
 
 static inline void xyli_ready(struct xyli_shard *shard, struct xyli_wait *wait)
 {
+	XYLI_MUST(wait->state != XYLI_READY && wait->state != XYLI_DONE);
 	xyli_wait_set(wait, XYLI_READY);
 	wait->next = NULL;
 	if (shard->ready.last)
@@ -130,7 +132,7 @@ static inline struct xyli_wait *xyli_ready_take(struct xyli_shard *shard)
 
 static inline void xyli_wait_begin(struct xyli_wait *wait, const struct xyli_wait_kind *kind, void *on)
 {
-	assert(wait->state == XYLI_RUNNING && !wait->kind);
+	XYLI_MUST(wait->state == XYLI_RUNNING && !wait->kind);
 	wait->kind = kind;
 	wait->on = on;
 }
@@ -139,7 +141,7 @@ static inline void xyli_wait_begin(struct xyli_wait *wait, const struct xyli_wai
  * on the queue when the step returns. */
 static inline void xyli_wake(struct xyli_wait *wait, ssize_t result)
 {
-	assert(wait->kind);
+	XYLI_MUST(wait->kind != NULL);
 	wait->kind = NULL;
 	wait->result = result;
 	if (wait->state == XYLI_WAITING)

@@ -12,12 +12,12 @@
 #ifndef XYLI_RT_WAIT_H
 #define XYLI_RT_WAIT_H
 
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "gc/must.h"
 #include "rt/timer.h"
 
 struct xyli_shard;
@@ -60,8 +60,9 @@ struct xyli_wait {
 	uint32_t since_ms;			/* when it was suspended, on the shard's clock */
 	uint8_t state;				/* enum xyli_wait_state */
 	bool aborted;				/* spawn/'s, here because there is room: */
-	bool expired;				/*   at least one of its bounds has passed */
 	atomic_bool abort_asked;		/*   the post is on its way, or has arrived */
+	bool expired : 1;			/*   at least one of its bounds has passed */
+	bool abandoned : 1;			/* an operation it left may still name its frames */
 };
 
 /* Other threads ask whether a task is done. */

@@ -95,9 +95,9 @@ struct xyl_task *xyli_runtime_spawn(struct xyl_runtime *rt, xyl_placement placem
 	(void)placement;
 	if (rt->state == XYLI_RT_STOPPED)
 		return NULL;
-	if (rt->state == XYLI_RT_STARTED && xyli_here != rt->shard)
-		return spawn_from_outside(rt->shard, fn, init);
-	return first_task(rt, fn, init);
+	if (xyli_here == rt->shard)
+		return first_task(rt, fn, init);
+	return spawn_from_outside(rt->shard, fn, init);
 }
 
 /* ---- looking at it ---------------------------------------------------------------- */

@@ -8,7 +8,8 @@
  *
  * One disposal path: however a task ends, it ends in task_finish, with no lock held.
  * The task's block may be held by handles for long after: the user's part of the first
- * frame is cleared, so that a handle keeps a result alive and nothing else.
+ * frame is cleared, so that a handle keeps a result alive and nothing else.  Unless an
+ * operation was abandoned: its buffer may lie there, with bytes that are not lost yet.
  */
 #include "spawn/task.h"
 
@@ -109,9 +110,15 @@ static void joiners_wake(struct xyl_task *task, ssize_t result)
 
 /* ---- spawn ---------------------------------------------------------------------- */
 
+static bool shard_is_full(const struct xyli_shard *shard)
+{
+	return shard->task_limit && xyli_table_count(&shard->tasks) +
+		       atomic_load_explicit(&shard->arriving, memory_order_relaxed) >= shard->task_limit;
+}
+
 bool xyli_shard_takes_tasks(const struct xyli_shard *shard)
 {
-	return !shard->stopping && (!shard->task_limit || xyli_table_count(&shard->tasks) < shard->task_limit);
+	return !atomic_load_explicit(&shard->stopping, memory_order_relaxed) && !shard_is_full(shard);
 }
 
 static void task_init(struct xyl_task *task, struct xyli_shard *shard, const struct xyli_fn *fn,
@@ -147,10 +154,14 @@ struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *f
 struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xyli_fn *fn,
 				       const void *init)
 {
-	struct xyl_task *task = xyl_alloc(sizeof(*task) + fn->size);
+	struct xyl_task *task = NULL;
 
-	if (task)
-		task_init(task, shard, fn, init);
+	if (xyli_shard_takes_tasks(shard))
+		task = xyl_alloc(sizeof(*task) + fn->size);
+	if (!task)
+		return NULL;
+	atomic_fetch_add(&shard->arriving, 1);
+	task_init(task, shard, fn, init);
 	return task;
 }
 
@@ -168,6 +179,7 @@ void xyli_task_arrive(struct xyl_task *task)
 {
 	struct xyli_shard *shard = task->wait.shard;
 
+	atomic_fetch_sub(&shard->arriving, 1);
 	if (!xyli_shard_takes_tasks(shard) || !task_root(task))
 		task_refuse(task);
 	else
@@ -217,7 +229,8 @@ static void task_finish(struct xyl_task *task)
 
 	xyli_table_clear_own(&shard->tasks, task->slot);
 	shard->in_flight_bytes -= xyli_task_size(task);
-	frame_finish(task->leaf);
+	if (!task->wait.abandoned)
+		frame_finish(task->leaf);
 	task->leaf = NULL;
 	xyli_wait_set(&task->wait, XYLI_DONE);
 	if (task->joiners.first)
@@ -239,7 +252,7 @@ static bool task_return(struct xyl_task *task, struct xyl_frame *frame)
 		return false;
 	caller->result = frame->result;
 	task->leaf = caller;
-	if (xyli_check_on())
+	if (xyli_check_on() && !task->wait.abandoned)
 		frame_finish(frame);
 	return true;
 }
@@ -284,6 +297,7 @@ static void task_resume(struct xyli_shard *shard, struct xyli_wait *wait)
 {
 	struct xyl_task *task = xyli_task_of(wait);
 
+	XYLI_MUST(wait->state == XYLI_READY);
 	xyli_wait_set(wait, XYLI_RUNNING);
 	shard->running = wait;
 	shard->credit = shard->turn_budget;

@@ -183,9 +183,9 @@ struct xyl_frame {			/* private: only the macros touch it */
 /* ---- tasks ----------------------------------------------------------------
  * A task pointer is good for as long as it is held: nothing is reused under it.
  * A task nobody holds runs on all the same (detached).  A spawned task first runs
- * after its spawner has suspended, never inside xyl_spawn.  Called from a task or
- * between the turns of a hand-driven runtime.  NULL: no memory, config.task_limit
- * is reached, or the runtime is stopping. */
+ * after its spawner has suspended, never inside xyl_spawn.  Called from a task, or
+ * from a finalizer on the loop; from anywhere else, xyl_runtime_spawn.  NULL: no
+ * memory, config.task_limit is reached, or the runtime is stopping. */
 
 #define xyl_spawn(fn, ...) \
 	xyli_spawn(NULL, XYL_HERE, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
@@ -194,7 +194,10 @@ struct xyl_frame {			/* private: only the macros touch it */
 
 XYL_API struct xyl_task *xyl_self(void);	/* NULL outside a task */
 XYL_OP xyl_yield(void);				/* let the other ready tasks run; 0 */
-XYL_OP xyl_join(struct xyl_task *task);		/* its result; -ECANCELED if it was aborted */
+
+/* Its result; -ECANCELED if it was aborted; -EDEADLK: oneself; -EINVAL: NULL, as a
+ * failed spawn gave it. */
+XYL_OP xyl_join(struct xyl_task *task);
 
 /* What a finished task returned, aborted or not; -EAGAIN while it runs.  These
  * three: any attached thread. */
@@ -239,7 +242,8 @@ XYL_API unsigned xyl_shard_count(void);
 
 /* ---- scopes: tasks and roots that end together ----------------------------
  * Called on the shard that made the scope.  A task leaves its scope when it ends.
- * A closed scope takes no more tasks or roots. */
+ * A closed scope takes no more tasks (NULL) or roots (-EINVAL).  Joining or closing
+ * a scope that the caller is in itself gives -EDEADLK. */
 
 struct xyl_scope;
 XYL_API struct xyl_scope *xyl_scope_new(struct xyl_scope *parent);	/* NULL: none */
@@ -287,16 +291,22 @@ XYL_OP xyl_sleep_until(int64_t when);
  * after its last CQE.
  *
  * On one handle, reads queue behind reads and writes behind writes, first come
- * first served.  Bytes or connections that arrive for a task that was aborted go
- * to the next reader or acceptor.  An aborted write that had sent a part only
- * breaks the stream: later writes give -EPIPE.  Every operation gives -EBADF on a
- * closed handle and the kernel's own errors unchanged.  SIGPIPE is never raised.
+ * first served (positional ones, xyl_read_at and xyl_write_at, know no order).
+ * Bytes or connections that arrive for a task that was aborted go to the next reader
+ * or acceptor.  A write that an abort or a bound cut short after a part of it had gone
+ * out breaks the stream: later writes give -EPIPE.  Every operation gives -EBADF on a
+ * closed handle and the kernel's own errors unchanged.  SIGPIPE never kills: it is
+ * blocked in a thread while that runs a shard.
  *
- * A handle belongs to the shard that first used it.  Functions that return int
- * may be called before the runtime starts.  Lengths above 2 GiB are cut to that. */
+ * A handle belongs to the shard that first used it; on another: -EXDEV.  Functions
+ * that return int may be called before the runtime starts.  Lengths above 2 GiB are
+ * cut to that. */
 
 struct xyl_io;
-XYL_API struct xyl_io *xyl_io_from_fd(int fd);	/* takes the descriptor over; NULL: no memory, bad fd */
+
+/* Takes the descriptor over; NULL: no memory, or not a descriptor, and it is still yours.
+ * O_NONBLOCK is switched off, for whoever else shares the open file, too. */
+XYL_API struct xyl_io *xyl_io_from_fd(int fd);
 XYL_API int xyl_io_fd(const struct xyl_io *io);	/* -EBADF once closed */
 
 /* Wakes its waiters with -ECANCELED, waits until the kernel has let go of every
@@ -311,7 +321,7 @@ XYL_OP xyl_read_full(struct xyl_io *io, void *buf, size_t len);	/* short only at
 XYL_OP xyl_write_all(struct xyl_io *io, const void *buf, size_t len);
 
 XYL_OP xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode);
-XYL_OP xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset);
+XYL_OP xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset);	/* offset < 0: -EINVAL */
 XYL_OP xyl_write_at(struct xyl_io *io, const void *buf, size_t len, int64_t offset);
 XYL_OP xyl_fsync(struct xyl_io *io);
 
@@ -327,7 +337,9 @@ XYL_OP xyl_tcp_connect(struct xyl_io **ret_io, const char *host, const char *por
 XYL_OP xyl_unix_connect(struct xyl_io **ret_io, const char *path);
 XYL_OP xyl_shutdown(struct xyl_io *io, int how);
 
-XYL_OP xyl_poll(int fd, unsigned events);	/* a descriptor someone else owns; the events */
+/* Waits until a descriptor that someone else owns is ready: the events of poll(2) that
+ * are.  It must stay open meanwhile. */
+XYL_OP xyl_poll(int fd, unsigned events);
 
 /* ---- threads ----------------------------------------------------------------
  * A thread that the library did not start attaches before it touches any of this,
@@ -358,12 +370,13 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 	uint64_t ops_submitted, ops_completed, ops_outstanding, pinned_bytes;
 	uint64_t cancels, adopted_results, closed_late, leaked_pins;
 	uint64_t handles_open, handles_dropped, handles_closed_by_stop;
-	uint64_t doorbells, overflow;
+	uint64_t doorbells, overflow, foreign_submits;
 };
 
 /* Start with defaults, run one async function as the first task on this thread,
- * quiesce, stop.  Its result, or why the runtime could not start, or -ETIMEDOUT if
- * it could not stop within config.quiesce_ns. */
+ * quiesce, stop.  Blocks.  Its result, or why the runtime could not start (-EDEADLK:
+ * this thread is inside one), or -ETIMEDOUT if it could not stop within
+ * config.quiesce_ns. */
 #define xyl_run(fn, ...) xyli_run(NULL, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 #define xyl_run_with(config, fn, ...) xyli_run(config, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 
@@ -371,11 +384,17 @@ struct xyl_stats {			/* readable after the runtime has stopped */
  * (a thread for each shard) or drive by hand on this thread (one shard). */
 struct xyl_runtime;
 XYL_API int xyl_runtime_new(struct xyl_runtime **ret_rt, const struct xyl_config *config);
-XYL_API int xyl_runtime_start(struct xyl_runtime *rt);
+XYL_API int xyl_runtime_start(struct xyl_runtime *rt);	/* -EBUSY: driven, started or stopped before */
 XYL_API int xyl_runtime_fd(struct xyl_runtime *rt);	/* readable: time to drive; owned by rt */
-#define xyl_runtime_spawn(rt, placement, fn, ...) /* any attached thread */ \
+
+/* Any attached thread.  NULL as with xyl_spawn.  A runtime that begins to stop before
+ * the task has arrived refuses it: it is done then, aborted, without having run. */
+#define xyl_runtime_spawn(rt, placement, fn, ...)			\
 	xyli_runtime_spawn(rt, placement, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
-XYL_API int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns);	/* never waits; tasks resumed */
+
+/* Never waits; how many tasks were resumed.  -EBUSY: started or stopped; -EDEADLK: this
+ * thread is inside a runtime. */
+XYL_API int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns);
 
 /* Refuse new work, abort every task, cancel and drain every operation, close the
  * handles still open, join the shards.  Blocks; called by the thread that drives,
