@@ -83,7 +83,7 @@ fetch() {	# FILE STATUS_REGEX CURL_ARGUMENTS...: into $tmp/got
 	local try code
 
 	: >"$tmp/got"
-	for try in {1..100}; do
+	for try in {1..400}; do
 		code=$(curl -s --max-time 10 -o "$tmp/got" -w '%{http_code}' "${@:3}" "$(escape "$1")")
 		case $? in
 		0)
