@@ -128,7 +128,9 @@ static void *object_new(size_t size, void *(*alloc)(size_t), bool scanned)
 	do
 		base = alloc(size);
 	while (base && xyli_exact_is_unlucky(base, GC_size(base)));
-	if (base && is_watching())
+	if (!base)
+		xyli_quarantine_yield();
+	else if (is_watching())
 		object_register(base, size, scanned);
 	return base;
 }

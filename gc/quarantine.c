@@ -14,7 +14,8 @@
  * GC_EVENT_RECLAIM_END it has decided, and those it did not mark are forgotten.
  *
  * A corpse that is marked when its time is over stays longer: somebody still points at
- * it, and that is the one whose use we want to see.
+ * it, and that is the one whose use we want to see.  When memory is exhausted, the
+ * quarantine gives up all the others.
  */
 #include "gc/quarantine.h"
 
@@ -37,6 +38,7 @@ static struct {
 	uint32_t first, last;		/* dead objects, the oldest first */
 	size_t count, bytes;
 	size_t count_max, bytes_max;
+	bool unwelcome;			/* memory is short */
 } corpses;
 
 static uint32_t collection;		/* its number */
@@ -104,27 +106,42 @@ static void corpse_release(struct xyli_object *object)
 	xyli_registry_forget(object);
 }
 
-static void corpses_shrink(void)
+static void corpses_hold(void)
 {
-	for (size_t n = corpses.count; n > 0; n--) {
-		struct xyli_object *oldest;
+	for (uint32_t i = corpses.first; i != XYLI_NO_OBJECT; i = xyli_registry_at(i)->next) {
+		struct xyli_object *object = xyli_registry_at(i);
 
-		if (corpses.count <= corpses.count_max && corpses.bytes <= corpses.bytes_max)
-			return;
-		oldest = corpse_take();
-		if (is_marked(oldest))
-			corpse_append(oldest);
-		else
-			corpse_release(oldest);
+		object->wanted = is_marked(object);
+		GC_set_mark_bit(xyli_object_base(object));
 	}
 }
 
-static void corpses_hold(void)
+static bool corpses_fit(void)
 {
-	uint32_t i = corpses.first;
+	return !corpses.unwelcome && corpses.count <= corpses.count_max &&
+	       corpses.bytes <= corpses.bytes_max;
+}
 
-	for (; i != XYLI_NO_OBJECT; i = xyli_registry_at(i)->next)
-		GC_set_mark_bit(xyli_object_base(xyli_registry_at(i)));
+static void corpses_shrink(void)
+{
+	for (size_t n = corpses.count; n > 0 && !corpses_fit(); n--) {
+		struct xyli_object *oldest = corpse_take();
+
+		if (oldest->wanted) {
+			corpse_append(oldest);
+		} else {
+			GC_clear_mark_bit(xyli_object_base(oldest));
+			corpse_release(oldest);
+		}
+	}
+	corpses.unwelcome = false;
+}
+
+void xyli_quarantine_yield(void)
+{
+	xyli_registry_lock();
+	corpses.unwelcome = true;
+	xyli_registry_unlock();
 }
 
 /* ---- what bdwgc decides on ------------------------------------------------------- */
@@ -199,7 +216,6 @@ static void bury(struct xyli_object *object)
 void xyli_quarantine_sort(void)
 {
 	xyli_registry_lock();
-	corpses_shrink();
 	corpses_hold();
 	reach_exempt();
 	for (uint32_t i = 0; i < xyli_registry_size(); i++) {
@@ -208,6 +224,7 @@ void xyli_quarantine_sort(void)
 		if (object->state == XYLI_OBJECT_LIVING && !object->reached && !is_marked(object))
 			bury(object);
 	}
+	corpses_shrink();
 	xyli_registry_unlock();
 }
 

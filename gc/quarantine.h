@@ -13,6 +13,9 @@ void xyli_quarantine_begin(void);	/* before a collection: who asks for it? */
 void xyli_quarantine_sort(void);
 void xyli_quarantine_settle(void);
 
+/* Memory is exhausted: the next collection is to find some. */
+void xyli_quarantine_yield(void);
+
 /* The process ends: look at every corpse once more, and give all memory back to the
  * checkers, which look for leaks next. */
 void xyli_quarantine_empty(void);

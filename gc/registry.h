@@ -35,6 +35,7 @@ struct xyli_object {
 	bool finalizable;		/* bdwgc holds a finalizer of it */
 	bool exempt;			/* weak references name it, or it is one */
 	bool reached;			/* in this collection: bdwgc decides on it */
+	bool wanted;			/* dead, but something still points at it */
 };
 
 void xyli_registry_lock(void);
