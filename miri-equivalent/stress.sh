@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The suite with an exact collection in every turn, then with a collection at every
+# allocation, in the check build without any tool.
+. "$(dirname "$(readlink -f "$0")")/suite.sh"
+
+suite_build check
+XYL_CHECK_COLLECT=turn suite_run stress-turn check
+XYL_CHECK_COLLECT=alloc suite_run stress-alloc check -E '^broken\.'
+suite_verdict
