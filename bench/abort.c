@@ -158,8 +158,6 @@ int main(int argc, char **argv)
 	n = bench_n(500000);
 	bench_alone(asleep, n, 5, figures);
 	bench_print("abort+join, asleep", figures[0], "ns");
-	if (bench_once())
-		return 0;
 	bench_alone(asleep_together, n, 5, figures);
 	bench_print("abort 500, join 500, asleep", figures[0], "ns");
 	bench_alone(in_recv, n / 2, 5, figures);

@@ -16,14 +16,17 @@ enum { ROUND_SECONDS_MAX = 60 };
 
 static struct {
 	long n;
-	bool once;
+	int once;     /* the question to run alone; 0: all */
+	int question; /* the one that is on */
 } args;
 
 void bench_init(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--once") == 0)
-			args.once = true;
+			args.once = 1;
+		else if (strncmp(argv[i], "--once=", 7) == 0)
+			args.once = atoi(argv[i] + 7);
 		else
 			args.n = strtol(argv[i], NULL, 10);
 	}
@@ -33,11 +36,6 @@ void bench_init(int argc, char **argv)
 long bench_n(long fallback)
 {
 	return args.n > 0 ? args.n : fallback;
-}
-
-bool bench_once(void)
-{
-	return args.once;
 }
 
 int64_t bench_now(void)
@@ -125,13 +123,20 @@ static void run_in_child(bench_side *side, long n, double *ret_figures)
 	waitpid(pid, &status, 0);
 }
 
-static void run_once(bench_side *side, long n, double *ret_figures)
+static void run_round(bench_side *side, long n, double *ret_figures)
 {
 	memset(ret_figures, 0, BENCH_FIGURES * sizeof(*ret_figures));
-	if (args.once)
+	run_in_child(side, n, ret_figures);
+}
+
+/* Is this question to be run alone, or to be passed over?  Then that is done here. */
+static bool question_is_single(bench_side *side, long n, double *ret_figures)
+{
+	args.question++;
+	memset(ret_figures, 0, BENCH_FIGURES * sizeof(*ret_figures));
+	if (args.question == args.once)
 		side(n, ret_figures);
-	else
-		run_in_child(side, n, ret_figures);
+	return args.once > 0;
 }
 
 static void medians(double (*rounds)[BENCH_FIGURES], int count, double *ret_figures)
@@ -149,9 +154,10 @@ void bench_alone(bench_side *side, long n, int rounds, double *ret_figures)
 {
 	double figures[BENCH_ROUNDS_MAX][BENCH_FIGURES];
 
-	rounds = args.once ? 1 : rounds;
+	if (question_is_single(side, n, ret_figures))
+		return;
 	for (int r = 0; r < rounds; r++)
-		run_once(side, n, figures[r]);
+		run_round(side, n, figures[r]);
 	medians(figures, rounds, ret_figures);
 }
 
@@ -161,13 +167,11 @@ void bench_in_turn(bench_side *a, bench_side *b, long n, int rounds, struct benc
 	double ratios[BENCH_ROUNDS_MAX][BENCH_FIGURES];
 
 	memset(ret_pair, 0, sizeof(*ret_pair));
-	if (args.once) {
-		run_once(a, n, ret_pair->a);
+	if (question_is_single(a, n, ret_pair->a))
 		return;
-	}
 	for (int r = 0; r < rounds; r++) {
-		run_once(a, n, as[r]);
-		run_once(b, n, bs[r]);
+		run_round(a, n, as[r]);
+		run_round(b, n, bs[r]);
 		for (int f = 0; f < BENCH_FIGURES; f++)
 			ratios[r][f] = bs[r][f] != 0 ? as[r][f] / bs[r][f] : 0;
 	}
@@ -258,6 +262,8 @@ void bench_print(const char *question, double figure, const char *unit)
 void bench_print_beside(const char *question, double figure, const char *unit, const char *other,
 			double other_figure, double ratio)
 {
+	if (args.once && args.question != args.once)
+		return;
 	printf("%s", question);
 	print_figure(figure, unit);
 	print_rate(figure, unit);

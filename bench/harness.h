@@ -8,9 +8,9 @@
  * the machine's drift then hits both alike.  What is reported is the median of the
  * rounds, and for a comparison the median of the rounds' ratios.
  *
- *	prog [N] [--once]	N: operations a round
- *				--once: the first side only, one round, in this process
- *				(for perf, valgrind and instructions.sh)
+ *	prog [N] [--once[=K]]	N: operations a round
+ *				--once: of the K-th question (the first) Xylem's side alone,
+ *				one round, in this process: for perf, valgrind, instructions.sh
  *
  * A line of output has tab-separated fields: question, figure, rate, other side, its
  * figure, ratio.  The last three are empty where there is nothing to compare with.
@@ -32,7 +32,6 @@ struct bench_pair {
 /* Reads the arguments; call it first. */
 void bench_init(int argc, char **argv);
 long bench_n(long fallback);
-bool bench_once(void);
 
 int64_t bench_now(void); /* CLOCK_MONOTONIC, ns */
 double bench_ns_each(int64_t since, long n);

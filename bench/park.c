@@ -147,8 +147,6 @@ int main(int argc, char **argv)
 	n = bench_n(1000000);
 	bench_alone(on_future, n, 3, figures);
 	print("parked", figures);
-	if (bench_once())
-		return 0;
 	bench_alone(on_sleep, n, 3, figures);
 	print("asleep", figures);
 	return 0;

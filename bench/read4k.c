@@ -238,8 +238,6 @@ int main(int argc, char **argv)
 	bench_init(argc, argv);
 	file_make();
 	beside("4 KiB cached read, depth 1", xylem_1, "liburing", plain_1);
-	if (bench_once())
-		return 0;
 	beside("4 KiB, depth 1, tuned", xylem_1, "liburing, tuned", tuned_1);
 	beside("4 KiB, depth 1, pread", xylem_1, "pread", with_pread);
 	beside("4 KiB cached read, depth 32", xylem_32, "liburing", plain_32);

@@ -96,8 +96,6 @@ int main(int argc, char **argv)
 	bench_in_turn(xylem_one_by_one, bench_calloc_128, n, 5, &pair);
 	bench_print_beside("spawn to joined", pair.a[0], "ns", "calloc+free 128 B", pair.b[0],
 			   pair.ratio[0]);
-	if (bench_once())
-		return 0;
 	bench_in_turn(xylem_batches, bench_calloc_128, n, 5, &pair);
 	bench_print_beside("spawn 1000, join 1000", pair.a[0], "ns", "calloc+free 128 B", pair.b[0],
 			   pair.ratio[0]);
