@@ -46,6 +46,7 @@ static xyl_pending socket_connect(struct xyl_io *io, const void *address, sockle
 	if (!op || !op->op.buf)
 		return xyli_done(task, -ENOMEM);
 	memcpy(op->op.buf, address, len);
+	op->op.buf_bytes = len;
 	op->op.off = len;
 	op->op.kind = &connect_kind;
 	op->op.opcode = IORING_OP_CONNECT;

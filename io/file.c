@@ -97,7 +97,7 @@ static xyl_pending positional(const char *function, const struct xyli_op_kind *k
 	if (!op)
 		return xyli_done(task, -ENOMEM);
 	op->op.buf = buf;
-	op->op.len = (uint32_t)len;
+	op->op.len = op->op.buf_bytes = (uint32_t)len;
 	op->op.off = (uint64_t)offset;
 	op->op.kernel_writes = reads;
 	return file_await(task, io, op);
@@ -169,6 +169,7 @@ xyl_pending xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t
 	if (!op || !copy)
 		return xyli_done(task, -ENOMEM);
 	op->op.buf = copy;
+	op->op.buf_bytes = (uint32_t)strlen(copy) + 1;
 	op->op.len = mode;
 	op->op.op_flags = (uint32_t)(flags | O_CLOEXEC);
 	op->ret_io = ret_io;

@@ -40,7 +40,7 @@ static void op_advance(struct xyli_stream_op *op, int res)
 	if (res > 0)
 		op->done += (size_t)res;
 	op->op.buf = op->buf + op->done;
-	op->op.len = (uint32_t)(op->want - op->done);
+	op->op.len = op->op.buf_bytes = (uint32_t)(op->want - op->done);
 }
 
 /* Cut off by a close: the error is ours, not what the shutdown made the kernel say. */

@@ -148,12 +148,11 @@ void xyli_op_publish(struct xyli_op *op)
 		return;
 	xyli_count(&stats->ops_submitted, 1);
 	xyli_count(&stats->ops_outstanding, 1);
-	if (op->buf)
-		xyli_count(&stats->pinned_bytes, op->len);
-	if (op->buf && op->kernel_writes)
-		xyli_check_kernel_writes(op->buf, op->len);
+	xyli_count(&stats->pinned_bytes, op->buf_bytes);
+	if (op->kernel_writes)
+		xyli_check_kernel_writes(op->buf, op->buf_bytes);
 	else if (op->buf)
-		xyli_check_kernel_reads(op->buf, op->len);
+		xyli_check_kernel_reads(op->buf, op->buf_bytes);
 }
 
 static void op_unpin(struct xyli_op *op)
@@ -165,8 +164,7 @@ static void op_unpin(struct xyli_op *op)
 		return;
 	xyli_count(&stats->ops_completed, 1);
 	xyli_count(&stats->ops_outstanding, (uint64_t)-1);
-	if (op->buf)
-		xyli_count(&stats->pinned_bytes, -(uint64_t)op->len);
+	xyli_count(&stats->pinned_bytes, -(uint64_t)op->buf_bytes);
 }
 
 /* A cancel that was asked for but not yet submitted is not needed any more. */

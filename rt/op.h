@@ -49,7 +49,8 @@ struct xyli_op {
 	void *handle;			/* kept alive by us: a struct xyl_io */
 	void *buf;			/* the SQE's addr: the buffer, or a path or sockaddr of ours */
 	uint64_t off;
-	uint32_t len;
+	uint32_t len;			/* the SQE's: a length, a mode */
+	uint32_t buf_bytes;		/* of buf, that the kernel may read or write */
 	uint32_t op_flags;		/* msg_flags, rw_flags, open_flags, poll events, ... */
 	int32_t fd;
 	uint32_t slot;

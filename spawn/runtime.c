@@ -215,7 +215,7 @@ int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns)
 
 	if (xyli_here)
 		return -EDEADLK;
-	switch (rt->state) {
+	switch (atomic_load(&rt->state)) {
 	case XYLI_RT_STOPPED:
 		return 0;
 	case XYLI_RT_STARTED:

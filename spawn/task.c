@@ -121,6 +121,23 @@ bool xyli_shard_takes_tasks(const struct xyli_shard *shard)
 	return !atomic_load_explicit(&shard->stopping, memory_order_relaxed) && !shard_is_full(shard);
 }
 
+/* A task is 8 bytes short of a multiple of 16.  Where the frame needs that alignment, as
+ * with a long double in it, the task begins 8 bytes into its block. */
+static inline size_t task_shift(const struct xyli_fn *fn)
+{
+	return fn->align > 8 ? 8 : 0;
+}
+
+static inline size_t task_bytes(const struct xyli_fn *fn)
+{
+	return sizeof(struct xyl_task) + fn->size + task_shift(fn);
+}
+
+static inline struct xyl_task *task_place(void *block, const struct xyli_fn *fn)
+{
+	return block ? (struct xyl_task *)((char *)block + task_shift(fn)) : NULL;
+}
+
 static void task_init(struct xyl_task *task, struct xyli_shard *shard, const struct xyli_fn *fn,
 		      const void *init)
 {
@@ -143,7 +160,7 @@ static bool task_root(struct xyl_task *task)
 
 struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init)
 {
-	struct xyl_task *task = xyli_block_new(&shard->blocks, sizeof(*task) + fn->size);
+	struct xyl_task *task = task_place(xyli_block_new(&shard->blocks, task_bytes(fn)), fn);
 
 	if (!task)
 		return NULL;
@@ -157,7 +174,7 @@ struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xy
 	struct xyl_task *task = NULL;
 
 	if (xyli_shard_takes_tasks(shard))
-		task = xyl_alloc(sizeof(*task) + fn->size);
+		task = task_place(xyl_alloc(task_bytes(fn)), fn);
 	if (!task)
 		return NULL;
 	atomic_fetch_add(&shard->arriving, 1);
@@ -269,6 +286,13 @@ static void task_suspend(struct xyl_task *task)
 	xyli_wait_set(wait, XYLI_WAITING);
 }
 
+/* A call is next; nothing else may have been started beside it. */
+static inline void step_check_call(const struct xyl_task *task, const struct xyl_frame *frame)
+{
+	if (__builtin_expect(task->leaf->caller != frame || task->wait.kind, 0))
+		xyli_misuse(frame->fn->name, "an operation that was started before a call was not awaited");
+}
+
 static void task_step(struct xyl_task *task)
 {
 	struct xyli_shard *shard = task->wait.shard;
@@ -286,7 +310,8 @@ static void task_step(struct xyl_task *task)
 				continue;
 			task->wait.result = task->leaf->result;	/* a loop of calls gives way, too */
 		} else if (task->leaf != frame) {
-			continue;	/* a call */
+			step_check_call(task, frame);
+			continue;
 		}
 		task_suspend(task);
 		return;

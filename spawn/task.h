@@ -35,6 +35,7 @@ struct xyl_task {
 };
 
 _Static_assert(offsetof(struct xyl_task, wait) == 0, "a wait is cast to its task");
+_Static_assert(sizeof(struct xyl_task) % 16 == 8, "task_shift aligns the first frame");
 
 static inline struct xyl_task *xyli_task_of(struct xyli_wait *wait)
 {

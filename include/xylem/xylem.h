@@ -155,6 +155,8 @@ struct xyl_frame {			/* private: only the macros touch it */
 #define XYL_BEGIN(self)							\
 	_Static_assert(offsetof(__typeof__(*(self)), frame) == 0,	\
 		       "struct xyl_frame must be the first member");	\
+	_Static_assert(_Alignof(__typeof__(*(self))) <= 16,		\
+		       "a frame is aligned to 16 bytes, no more");	\
 	struct xyl_frame *const xyli_self = &(self)->frame;		\
 	switch (xyli_self->line) {					\
 	case XYLI_WHERE:						\
@@ -414,14 +416,15 @@ XYL_API const char *xyl_runtime_why(void);
 struct xyli_fn {			/* one per call site, static */
 	xyl_async_fn *run;
 	const char *name;
-	size_t size;
+	uint32_t size, align;
 };
 
 enum { xyli_in_guard = 0 };
 enum { XYLI_WHERE = -1, XYLI_RETURNED = -2 };	/* values of frame.line that are no line */
 
 #define XYLI_FN(fn) __extension__ ({					\
-	static const struct xyli_fn xyli_fn_of = { fn, #fn, sizeof(struct fn) }; \
+	static const struct xyli_fn xyli_fn_of = {			\
+		fn, #fn, sizeof(struct fn), _Alignof(struct fn) };	\
 	&xyli_fn_of;							\
 })
 #define XYLI_FRAME(fn, ...) &(struct fn){ .frame = { 0 }, __VA_ARGS__ }
