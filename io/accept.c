@@ -2,101 +2,233 @@
 /*
  * Accepting.
  *
- * Design notes.  A connection that arrives for an acceptor who has left goes to the next
- * in the queue, or else is kept with the listener.  One place is enough: an acceptor
- * takes the kept one before it asks the kernel, and the kernel is asked by one at a time.
+ * Design notes.  One multishot accept serves all acceptors of a listener: the kernel
+ * takes connections as they come, so a busy loop does not need a turn for each.  An
+ * acceptor waits in the listener's own queue, never on the operation: leaving it is
+ * always possible at once.  A connection that comes when nobody waits is kept for the
+ * next acceptor.
+ *
+ *	armed	when an acceptor queues
+ *	cancelled when the last one leaves, the store is full, or the listener closes
+ *
+ * Kernels before 5.19 refuse multishot with EINVAL: then one shot at a time, from the
+ * first refusal on.
  */
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "io/handle.h"
 
-/* The descriptor becomes a handle, or is closed. */
-static ssize_t accept_deliver(struct xyli_stream_op *op, int fd)
+#define STORE_FULL 64	/* connections that nobody has asked for yet */
+
+struct xyli_acceptor {
+	struct xyli_op op;		/* first */
+	struct xyli_waits queue;	/* on: their struct request */
+	int *store;			/* descriptors, oldest first */
+	size_t store_len, store_cap;
+	bool single;			/* multishot was refused */
+	bool deserted;			/* an acceptor has left; what comes now was meant for him */
+};
+
+struct request {
+	struct xyl_io *listener;
+	struct xyl_io **ret_io;
+};
+
+/* ---- connections nobody was there for ------------------------------------------------- */
+
+static bool store_grow(struct xyli_acceptor *acceptor)
 {
-	struct xyl_io *io = op->op.handle;
-	struct xyl_io *accepted = xyli_io_new(fd, XYLI_IO_SOCKET);
+	size_t cap = acceptor->store_cap ? 2 * acceptor->store_cap : 8;
+	int *store = xyl_alloc_bytes(cap * sizeof(*store));
 
-	if (!accepted || xyli_io_use(accepted, io->shard) < 0) {
-		xyli_io_close_late(io->shard, fd);
-		return -ENOMEM;
-	}
-	*op->ret_io = accepted;
-	return 0;
-}
-
-static void accept_adopt(struct xyl_io *io, int fd)
-{
-	xyli_count(&io->shard->stats.adopted_results, 1);
-	if (io->closing)
-		xyli_io_close_late(io->shard, fd);
-	else
-		io->stashed_fd = fd;
-}
-
-bool xyli_accept_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
-{
-	struct xyl_io *io = op->op.handle;
-	int fd = io->stashed_fd;
-
-	if (fd < 0)
+	if (!store)
 		return false;
-	io->stashed_fd = -1;
-	*ret_result = accept_deliver(op, fd);
+	if (acceptor->store_len)
+		memcpy(store, acceptor->store, acceptor->store_len * sizeof(*store));
+	acceptor->store = store;
+	acceptor->store_cap = cap;
 	return true;
 }
 
-/* A connection that was gone before we took it says nothing about the next. */
-static bool accept_goes_on(const struct xyli_stream_op *op, int res)
+static void store_put(struct xyl_io *io, int fd)
 {
-	const struct xyl_io *io = op->op.handle;
+	struct xyli_acceptor *acceptor = io->acceptor;
 
-	return op->op.waiter && !op->op.canceling && !io->closing &&
-	       (res == -EINTR || res == -ECONNABORTED);
-}
-
-static void accept_settle(struct xyli_op *base, int res, unsigned cqe_flags)
-{
-	struct xyli_stream_op *op = (struct xyli_stream_op *)base;
-	struct xyl_io *io = base->handle;
-
-	(void)cqe_flags;
-	if (accept_goes_on(op, res)) {
-		xyli_lane_again(op);
+	if (acceptor->deserted)
+		xyli_count(&io->shard->stats.adopted_results, 1);
+	if (io->closing || (acceptor->store_len == acceptor->store_cap && !store_grow(acceptor))) {
+		xyli_io_close_late(io->shard, fd);
 		return;
 	}
-	if (res >= 0 && base->waiter)
-		xyli_op_wake(base, accept_deliver(op, res));
-	else if (res >= 0)
-		accept_adopt(io, res);
-	else
-		xyli_op_wake(base, io->closing ? -ECANCELED : res);
-	xyli_lane_settled(op);
+	acceptor->store[acceptor->store_len++] = fd;
+	if (acceptor->store_len >= STORE_FULL)
+		xyli_op_cancel(&acceptor->op);
 }
 
-const struct xyli_op_kind xyli_accept_kind = { "accept", accept_settle };
+static int store_take(struct xyli_acceptor *acceptor)
+{
+	int fd = acceptor->store[0];
+
+	acceptor->store_len--;
+	memmove(acceptor->store, acceptor->store + 1, acceptor->store_len * sizeof(fd));
+	return fd;
+}
+
+void xyli_acceptor_empty(struct xyl_io *io)
+{
+	struct xyli_acceptor *acceptor = io->acceptor;
+
+	while (acceptor && acceptor->store_len)
+		xyli_io_close_late(io->shard, store_take(acceptor));
+}
+
+/* ---- the operation -------------------------------------------------------------------- */
+
+/* The descriptor becomes a handle, or is closed. */
+static ssize_t request_serve(const struct request *request, int fd)
+{
+	struct xyli_shard *shard = request->listener->shard;
+	struct xyl_io *accepted = xyli_io_new(fd, XYLI_IO_SOCKET);
+
+	if (!accepted || xyli_io_use(accepted, shard) < 0) {
+		xyli_io_close_late(shard, fd);
+		return -ENOMEM;
+	}
+	*request->ret_io = accepted;
+	return 0;
+}
+
+/* The first in the queue gets this descriptor, or this error. */
+static void queue_serve(struct xyli_acceptor *acceptor, int res)
+{
+	struct xyli_wait *wait = acceptor->queue.first;
+	const struct request *request = wait->on;
+
+	xyli_waits_remove(&acceptor->queue, wait);
+	xyli_wake(wait, res >= 0 ? request_serve(request, res) : res);
+}
+
+static void acceptor_arm(struct xyl_io *io)
+{
+	struct xyli_acceptor *acceptor = io->acceptor;
+
+	if (acceptor->op.state != XYLI_OP_FREE || io->closing)
+		return;
+	acceptor->op.ioprio = (uint16_t)(acceptor->single ? 0 : IORING_ACCEPT_MULTISHOT);
+	xyli_io_hold(io);
+	xyli_op_start(io->shard, &acceptor->op, NULL);
+}
+
+/* Does this error say nothing about the next try? */
+static bool accept_is_worth_retrying(struct xyli_acceptor *acceptor, int res)
+{
+	if (res == -EINVAL && !acceptor->single)
+		return acceptor->single = true;
+	return res == -ECANCELED || res == -EINTR || res == -ECONNABORTED;
+}
+
+static void accept_settle(struct xyli_op *op, int res, unsigned cqe_flags)
+{
+	struct xyl_io *io = op->handle;
+	struct xyli_acceptor *acceptor = io->acceptor;
+
+	(void)cqe_flags;
+	if (res >= 0 && !acceptor->queue.first)
+		store_put(io, res);
+	else if (acceptor->queue.first && !accept_is_worth_retrying(acceptor, res))
+		queue_serve(acceptor, res);
+	if (op->state != XYLI_OP_FREE)
+		return;		/* more will come */
+	if (acceptor->queue.first)
+		acceptor_arm(io);
+	xyli_io_release(io);
+}
+
+static const struct xyli_op_kind accept_kind = { "accept", accept_settle };
+
+void xyli_acceptor_shut(struct xyl_io *io)
+{
+	struct xyli_acceptor *acceptor = io->acceptor;
+
+	if (!acceptor)
+		return;
+	while (acceptor->queue.first)
+		queue_serve(acceptor, -ECANCELED);
+	xyli_op_cancel(&acceptor->op);
+}
+
+/* ---- waiting for a connection --------------------------------------------------------- */
+
+static void accept_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
+{
+	const struct request *request = wait->on;
+	struct xyli_acceptor *acceptor = request->listener->acceptor;
+
+	(void)why;
+	xyli_waits_remove(&acceptor->queue, wait);
+	xyli_wake(wait, -ECANCELED);
+	acceptor->deserted = true;
+	if (!acceptor->queue.first)
+		xyli_op_cancel(&acceptor->op);
+}
+
+static void accept_move(struct xyli_wait *from, struct xyli_wait *to)
+{
+	const struct request *request = from->on;
+
+	xyli_waits_replace(&request->listener->acceptor->queue, from, to);
+}
+
+static const struct xyli_wait_kind accept_wait = { "accept", accept_cancel, accept_move };
+
+static struct xyli_acceptor *acceptor_of(struct xyl_io *io)
+{
+	struct xyli_acceptor *acceptor = io->acceptor;
+
+	if (acceptor)
+		return acceptor;
+	acceptor = xyl_new(struct xyli_acceptor);
+	if (!acceptor)
+		return NULL;
+	acceptor->op.kind = &accept_kind;
+	acceptor->op.opcode = IORING_OP_ACCEPT;
+	acceptor->op.op_flags = SOCK_CLOEXEC;
+	acceptor->op.fd = io->fd;
+	acceptor->op.handle = io;
+	return io->acceptor = acceptor;
+}
+
+static xyl_pending accept_queue(struct xyl_task *task, struct xyl_io *io, struct xyl_io **ret_io)
+{
+	struct request *request = xyli_block_new(&task->wait.shard->blocks, sizeof(*request));
+
+	if (!request)
+		return xyli_done(task, -ENOMEM);
+	*request = (struct request){ io, ret_io };
+	xyli_wait_begin(&task->wait, &accept_wait, request);
+	xyli_waits_append(&io->acceptor->queue, &task->wait);
+	acceptor_arm(io);
+	return (xyl_pending){ 1 };
+}
 
 xyl_pending xyl_accept(struct xyl_io *listener, struct xyl_io **ret_io)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_accept");
-	struct xyli_stream_op *op;
-	ssize_t result;
+	struct xyli_acceptor *acceptor;
 	int r = xyli_io_begin(task, listener);
 
 	if (r < 0)
 		return xyli_done(task, r);
-	op = xyli_lane_record(listener, &listener->in);
-	if (!op)
+	acceptor = acceptor_of(listener);
+	if (!acceptor)
 		return xyli_done(task, -ENOMEM);
-	op->op.kind = &xyli_accept_kind;
-	op->op.opcode = IORING_OP_ACCEPT;
-	op->op.op_flags = SOCK_CLOEXEC;
-	op->ret_io = ret_io;
-	if (xyli_lane_is_free(&listener->in) && xyli_accept_at_hand(op, &result)) {
-		listener->in.spare = op;
-		return xyli_done(task, result);
-	}
-	return xyli_lane_await(task, op);
+	if (acceptor->store_len && !acceptor->queue.first)
+		return xyli_done(task, request_serve(&(struct request){ listener, ret_io },
+						     store_take(acceptor)));
+	acceptor->deserted = false;
+	return accept_queue(task, listener, ret_io);
 }

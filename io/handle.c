@@ -93,9 +93,7 @@ void xyli_io_close_late(struct xyli_shard *shard, int fd)
 
 static void leftovers_drop(struct xyl_io *io)
 {
-	if (io->stashed_fd >= 0)
-		xyli_io_close_late(io->shard, io->stashed_fd);
-	io->stashed_fd = -1;
+	xyli_acceptor_empty(io);
 	io->pushback = NULL;
 	io->pushback_len = 0;
 }
@@ -127,6 +125,7 @@ static void io_close_begin(struct xyl_io *io)
 	io->held++;		/* not to be closed from within */
 	xyli_lane_shut(&io->in);
 	xyli_lane_shut(&io->out);
+	xyli_acceptor_shut(io);
 	if (io->held > 1)
 		positional_cancel(io);
 	if (io->kind == XYLI_IO_SOCKET)
@@ -226,7 +225,6 @@ struct xyl_io *xyli_io_new(int fd, enum xyli_io_kind kind)
 	if (!io || xyl_on_collect(io, io_collected, NULL) < 0)
 		return NULL;
 	io->fd = fd;
-	io->stashed_fd = -1;
 	io->kind = (uint8_t)kind;
 	return io;
 }

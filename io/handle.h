@@ -25,14 +25,13 @@ enum xyli_io_kind {
 	XYLI_IO_SOCKET,
 };
 
-/* One transfer, accept or connect: an operation that takes its turn in a lane. */
+/* One transfer or connect: an operation that takes its turn in a lane. */
 struct xyli_stream_op {
 	struct xyli_op op;		/* first */
 	struct xyli_lane *lane;
 	char *buf;			/* as the user gave it: op.buf moves along */
 	size_t want, done;		/* bytes */
 	bool whole;			/* want is to be reached */
-	struct xyl_io **ret_io;		/* accept */
 };
 
 struct xyli_lane {
@@ -44,10 +43,10 @@ struct xyli_lane {
 struct xyl_io {
 	struct xyli_shard *shard;	/* the first that used it; NULL before */
 	struct xyli_lane in, out;
+	struct xyli_acceptor *acceptor;	/* of a listener that was used as one */
 	struct xyli_waits closers;
 	unsigned held;			/* operations not settled yet */
 	int fd;				/* -1 once closed */
-	int stashed_fd;			/* a connection nobody was there to accept; -1 */
 	char *pushback;			/* bytes nobody was there to read */
 	size_t pushback_len;
 	uint8_t kind;			/* enum xyli_io_kind */
@@ -88,12 +87,16 @@ void xyli_lane_settled(struct xyli_stream_op *op);
 /* Wake those who queue, cancel what is under way. */
 void xyli_lane_shut(struct xyli_lane *lane);
 
-/* What is at hand already, for the one whose turn it is (stream.c, accept.c): true, and
- * its result. */
+/* What is at hand already, for the one whose turn it is (stream.c): true, and its result. */
 bool xyli_stream_at_hand(struct xyli_stream_op *op, ssize_t *ret_result);
-bool xyli_accept_at_hand(struct xyli_stream_op *op, ssize_t *ret_result);
 
-extern const struct xyli_op_kind xyli_accept_kind;
+/* ---- listeners (accept.c) --------------------------------------------------------- */
+
+/* Wake those who wait for a connection, cancel the accept under way. */
+void xyli_acceptor_shut(struct xyl_io *io);
+
+/* Close the connections that nobody took. */
+void xyli_acceptor_empty(struct xyl_io *io);
 
 /* Start an operation on the calling task's behalf: the handle is usable, the task is
  * not canceled.  Otherwise the error, for xyli_done. */

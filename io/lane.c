@@ -80,13 +80,6 @@ void xyli_lane_again(struct xyli_stream_op *op)
 	xyli_op_start(op->op.shard, &op->op, waiter);
 }
 
-static bool op_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
-{
-	if (op->op.kind == &xyli_accept_kind)
-		return xyli_accept_at_hand(op, ret_result);
-	return xyli_stream_at_hand(op, ret_result);
-}
-
 /* Serve those who queue from what is at hand; start the first who needs the kernel. */
 static void lane_next(struct xyli_lane *lane)
 {
@@ -96,7 +89,7 @@ static void lane_next(struct xyli_lane *lane)
 		ssize_t result;
 
 		xyli_waits_remove(&lane->queue, wait);
-		if (op_at_hand(op, &result))
+		if (xyli_stream_at_hand(op, &result))
 			xyli_wake(wait, result);
 		else
 			lane_start(op, wait);
@@ -111,7 +104,6 @@ void xyli_lane_settled(struct xyli_stream_op *op)
 	lane->active = NULL;
 	op->buf = NULL;
 	op->op.buf = NULL;
-	op->ret_io = NULL;
 	lane->spare = op;
 	if (!io->closing)
 		lane_next(lane);

@@ -119,17 +119,33 @@ void xyli_op_refuse(struct xyli_op *op, int error)
 
 void xyli_op_cancel(struct xyli_op *op)
 {
+	bool asked = op->canceling;
+
 	if (op->state == XYLI_OP_QUEUED) {
+		op->canceling = true;	/* settling asks */
 		xyli_op_refuse(op, -ECANCELED);
 		return;
 	}
-	if (!xyli_op_in_kernel(op) || op->canceling)
+	if (!xyli_op_in_kernel(op) || asked)
 		return;
 	op->canceling = true;
 	if (op->stubborn)
 		return;
 	xyli_ops_append(&op->shard->cancels, op);
 	xyli_count(&op->shard->stats.cancels, 1);
+}
+
+static bool op_is_to_be_canceled(const struct xyli_op *op)
+{
+	return op->prev || op->shard->cancels.first == op;
+}
+
+/* The kernel does not find an operation that it is just trying anew (a connect to a
+ * full backlog, say): neither polled nor running, but waiting to be run. */
+void xyli_op_cancel_missed(struct xyli_op *op, int res)
+{
+	if (res == -ENOENT && xyli_op_in_kernel(op) && !op_is_to_be_canceled(op))
+		xyli_ops_append(&op->shard->cancels, op);
 }
 
 uint64_t xyli_op_tag(const struct xyli_op *op)
@@ -170,10 +186,8 @@ static void op_unpin(struct xyli_op *op)
 /* A cancel that was asked for but not yet submitted is not needed any more. */
 static void op_forget_cancel(struct xyli_op *op)
 {
-	struct xyli_ops *cancels = &op->shard->cancels;
-
-	if (op->prev || cancels->first == op)
-		xyli_ops_remove(cancels, op);
+	if (op_is_to_be_canceled(op))
+		xyli_ops_remove(&op->shard->cancels, op);
 }
 
 /* io-wq ends a cancelled operation with EINTR, the others with ECANCELED. */

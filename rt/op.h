@@ -54,6 +54,7 @@ struct xyli_op {
 	uint32_t op_flags;		/* msg_flags, rw_flags, open_flags, poll events, ... */
 	int32_t fd;
 	uint32_t slot;
+	uint16_t ioprio;		/* multishot flags */
 	uint8_t opcode;
 	uint8_t state;			/* enum xyli_op_state */
 	bool kernel_writes;		/* into buf */
@@ -73,6 +74,9 @@ xyl_pending xyli_op_await(struct xyli_shard *shard, struct xyli_op *op);
  * reaches the kernel. */
 void xyli_op_cancel(struct xyli_op *op);
 
+/* The cancel's own CQE: only its target's counts, but a cancel that missed is repeated. */
+void xyli_op_cancel_missed(struct xyli_op *op, int res);
+
 /* Give the waiter, if there still is one, its result. */
 void xyli_op_wake(struct xyli_op *op, ssize_t result);
 
@@ -89,7 +93,7 @@ void xyli_op_refuse(struct xyli_op *op, int error);
 /* user_data:	kind 8 | generation 32 | slot 24 */
 #define XYLI_TAG_GENERATION 24
 #define XYLI_TAG_SLOT ((UINT64_C(1) << XYLI_TAG_GENERATION) - 1)
-#define XYLI_TAG_CANCEL (UINT64_C(1) << 56)	/* a cancel's own CQE: its target's is what counts */
+#define XYLI_TAG_CANCEL (UINT64_C(1) << 56)	/* a cancel of that operation */
 
 uint64_t xyli_op_tag(const struct xyli_op *op);
 

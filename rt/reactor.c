@@ -56,7 +56,7 @@ static void flush_cancels(struct xyli_shard *shard)
 			return;
 		xyli_ops_remove(&shard->cancels, op);
 		io_uring_prep_cancel64(sqe, xyli_op_tag(op), 0);
-		sqe->user_data = XYLI_TAG_CANCEL;
+		sqe->user_data = XYLI_TAG_CANCEL | xyli_op_tag(op);
 		if (shard->ring->skips_cancels)
 			sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	}
@@ -66,6 +66,7 @@ static void sqe_fill(struct io_uring_sqe *sqe, const struct xyli_op *op)
 {
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = op->opcode;
+	sqe->ioprio = op->ioprio;
 	sqe->fd = op->fd;
 	sqe->off = op->off;
 	sqe->addr = (uintptr_t)op->buf;
@@ -252,10 +253,12 @@ static void cqe_settle(struct xyli_shard *shard, const struct reaped *cqe)
 	uint32_t generation = (uint32_t)(cqe->tag >> XYLI_TAG_GENERATION);
 	struct xyli_op *op;
 
-	if (cqe->tag & XYLI_TAG_CANCEL)
-		return;
 	op = xyli_table_get(&shard->ops, slot, generation);
-	if (op)
+	if (!op)
+		return;
+	if (cqe->tag & XYLI_TAG_CANCEL)
+		xyli_op_cancel_missed(op, cqe->res);
+	else
 		xyli_op_complete(op, cqe->res, cqe->flags, cqe->flags & IORING_CQE_F_MORE);
 }
 
