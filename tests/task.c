@@ -1,0 +1,810 @@
+/* SPDX-License-Identifier: MIT */
+/* Spawn, join, result; calls; tasks that nobody holds; the bound on their number. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tests/child.h"
+#include "tests/drive.h"
+#include "tests/harness.h"
+#include "tests/run.h"
+#include "xylem/xylem.h"
+
+enum { EIGHT = 8 };
+
+struct give {
+	struct xyl_frame frame;
+	ssize_t value;
+};
+
+static xyl_step give(void *frame)
+{
+	struct give *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_END(self->value);
+}
+
+struct nap {
+	struct xyl_frame frame;
+	int64_t ns;
+	ssize_t value, n;
+};
+
+static xyl_step nap(void *frame)
+{
+	struct nap *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_sleep(self->ns));
+	XYL_END(self->value);
+}
+
+/* ---- row 1: spawn, join, result --------------------------------------------------- */
+
+TEST(eight_tasks_are_done_after_one_turn)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_task *tasks[EIGHT];
+
+	for (int i = 0; i < EIGHT; i++)
+		tasks[i] = DRIVE_SPAWN(&driven, give, .value = i);
+	CHECK_EQ(drive(&driven, 1), EIGHT);
+	for (int i = 0; i < EIGHT; i++) {
+		CHECK(xyl_is_done(tasks[i]));
+		CHECK_EQ(xyl_result(tasks[i]), i);
+	}
+	CHECK_EQ(drive_stats(&driven).completed, EIGHT);
+	drive_end(&driven);
+}
+
+struct join_two {
+	struct xyl_frame frame;
+	struct xyl_task *zero, *aborted;
+	ssize_t n;
+};
+
+static xyl_step join_two(void *frame)
+{
+	struct join_two *self = frame;
+
+	XYL_BEGIN(self)
+	self->zero = xyl_spawn(give, .value = 0);
+	self->aborted = xyl_spawn(nap, .ns = XYL_SEC * 3600, .value = 0);
+	XYL_AWAIT(self->n, xyl_join(self->zero));
+	CHECK_EQ(self->n, 0);
+	CHECK(!xyl_is_aborted(self->zero));
+
+	xyl_abort(self->aborted);
+	XYL_AWAIT(self->n, xyl_join(self->aborted));
+	CHECK_EQ(self->n, -ECANCELED);
+	CHECK(xyl_is_aborted(self->aborted));
+	CHECK_EQ(xyl_result(self->aborted), 0);
+	XYL_END(0);
+}
+
+TEST(a_result_of_zero_is_told_from_an_abort)
+{
+	CHECK_EQ(RUN(join_two), 0);
+}
+
+struct joiner {
+	struct xyl_frame frame;
+	struct xyl_task *task;
+	ssize_t n;
+};
+
+static xyl_step joiner(void *frame)
+{
+	struct joiner *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_join(self->task));
+	XYL_END(self->n + 1);
+}
+
+struct join_many {
+	struct xyl_frame frame;
+	struct xyl_task *task, *joiners[EIGHT];
+	ssize_t n;
+	int i;
+};
+
+static xyl_step join_many(void *frame)
+{
+	struct join_many *self = frame;
+
+	XYL_BEGIN(self)
+	self->task = xyl_spawn(nap, .ns = XYL_MS, .value = 41);
+	for (self->i = 0; self->i < EIGHT; self->i++)
+		self->joiners[self->i] = xyl_spawn(joiner, .task = self->task);
+	for (self->i = 0; self->i < EIGHT; self->i++) {
+		XYL_AWAIT(self->n, xyl_join(self->joiners[self->i]));
+		CHECK_EQ(self->n, 42);
+	}
+	XYL_AWAIT(self->n, xyl_join(self->task));
+	CHECK_EQ(self->n, 41);
+	XYL_END(0);
+}
+
+TEST(every_joiner_gets_the_result_and_so_does_one_who_comes_late)
+{
+	CHECK_EQ(RUN(join_many), 0);
+}
+
+struct join_wrongly {
+	struct xyl_frame frame;
+	ssize_t n;
+};
+
+static xyl_step join_wrongly(void *frame)
+{
+	struct join_wrongly *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_join(NULL));
+	CHECK_EQ(self->n, -EINVAL);
+	XYL_AWAIT(self->n, xyl_join(xyl_self()));
+	CHECK_EQ(self->n, -EDEADLK);
+	XYL_END(0);
+}
+
+TEST(joining_nobody_or_oneself_is_refused)
+{
+	CHECK_EQ(RUN(join_wrongly), 0);
+}
+
+TEST(a_task_that_runs_has_no_result_yet)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, nap, .ns = 0, .value = 3);
+
+	CHECK_EQ(xyl_result(task), -EAGAIN);
+	CHECK(!xyl_is_done(task));
+	drive(&driven, 1);
+	CHECK_EQ(xyl_result(task), -EAGAIN);
+	drive_until_done(&driven, task);
+	CHECK_EQ(xyl_result(task), 3);
+	drive_end(&driven);
+}
+
+/* ---- who runs when ------------------------------------------------------------------ */
+
+struct mark {
+	struct xyl_frame frame;
+	int *marked;
+	struct xyl_task *me;
+};
+
+static xyl_step mark(void *frame)
+{
+	struct mark *self = frame;
+
+	XYL_BEGIN(self)
+	++*self->marked;
+	if (self->me)
+		CHECK(xyl_self() == self->me);
+	XYL_END(0);
+}
+
+struct spawn_then_yield {
+	struct xyl_frame frame;
+	int *marked;
+	ssize_t n;
+};
+
+static xyl_step spawn_then_yield(void *frame)
+{
+	struct spawn_then_yield *self = frame;
+
+	XYL_BEGIN(self)
+	CHECK(xyl_spawn(mark, .marked = self->marked) != NULL);
+	CHECK_EQ(*self->marked, 0);
+	XYL_AWAIT(self->n, xyl_yield());
+	CHECK_EQ(self->n, 0);
+	CHECK_EQ(*self->marked, 1);
+	XYL_END(0);
+}
+
+TEST(a_task_first_runs_after_its_spawner_has_suspended)
+{
+	int marked = 0;
+
+	CHECK_EQ(RUN(spawn_then_yield, .marked = &marked), 0);
+	CHECK_EQ(marked, 1);
+}
+
+struct self_of_call {
+	struct xyl_frame frame;
+	struct xyl_task *expected;
+};
+
+static xyl_step self_of_call(void *frame)
+{
+	struct self_of_call *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_END(xyl_self() == self->expected);
+}
+
+struct self_of_task {
+	struct xyl_frame frame;
+	ssize_t n;
+};
+
+static xyl_step self_of_task(void *frame)
+{
+	struct self_of_task *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_call(self_of_call, .expected = xyl_self()));
+	XYL_END(self->n);
+}
+
+TEST(self_is_the_task_also_in_what_it_calls_and_nobody_outside)
+{
+	CHECK(xyl_self() == NULL);
+	CHECK(xyl_runtime_self() == NULL);
+	CHECK_EQ(RUN(self_of_task), 1);
+	CHECK(xyl_self() == NULL);
+}
+
+/* Row 8. */
+TEST(driving_runs_the_turns_it_is_asked_for_and_says_what_it_resumed)
+{
+	struct driven driven = drive_begin(NULL);
+	int marked = 0;
+
+	CHECK_EQ(drive(&driven, 0), 0);
+	CHECK_EQ(drive_stats(&driven).turns, 0);
+	CHECK_EQ(drive(&driven, 3), 0);
+	CHECK_EQ(drive_stats(&driven).turns, 3);
+	DRIVE_SPAWN(&driven, mark, .marked = &marked);
+	CHECK_EQ(marked, 0);
+	CHECK_EQ(drive(&driven, 5), 1);
+	CHECK_EQ(drive_stats(&driven).turns, 8);
+	CHECK_EQ(drive_stats(&driven).resumed, 1);
+	CHECK_EQ(marked, 1);
+	drive_end(&driven);
+}
+
+/* ---- row 2: detached ------------------------------------------------------------------ */
+
+struct wait_and_mark {
+	struct xyl_frame frame;
+	struct xyl_future *gate;
+	int *marked;
+	ssize_t n;
+};
+
+static xyl_step wait_and_mark(void *frame)
+{
+	struct wait_and_mark *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_future_get(self->gate));
+	*self->marked += (int)self->n;
+	XYL_END(0);
+}
+
+TEST(a_task_nobody_holds_runs_on_through_three_collections)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_future *gate = xyl_future_new();
+	int marked = 0;
+
+	CHECK(DRIVE_SPAWN(&driven, wait_and_mark, .gate = gate, .marked = &marked) != NULL);
+	for (int i = 0; i < 3; i++) {
+		drive(&driven, 1);
+		xyl_collect();
+	}
+	CHECK_EQ(marked, 0);
+	xyl_future_set(gate, 5);
+	drive(&driven, 1);
+	CHECK_EQ(marked, 5);
+	drive_end(&driven);
+}
+
+/* ---- row 40: what a frame holds lives as long as its task ------------------------------- */
+
+struct keep {
+	struct xyl_frame frame;
+	uint64_t *value;
+	ssize_t n;
+	int rounds;
+};
+
+static xyl_step keep(void *frame)
+{
+	struct keep *self = frame;
+
+	XYL_BEGIN(self)
+	while (self->rounds-- > 0)
+		XYL_AWAIT(self->n, xyl_yield());
+	XYL_END((ssize_t)*self->value);
+}
+
+__attribute__((noinline)) static struct xyl_task *spawn_keep(struct driven *driven, uint64_t value,
+							     int rounds)
+{
+	uint64_t *object = xyl_alloc(sizeof(*object));
+
+	*object = value;
+	return DRIVE_SPAWN(driven, keep, .value = object, .rounds = rounds);
+}
+
+TEST(what_only_a_frame_names_survives_a_hundred_collections)
+{
+	const struct xyl_config config = { .turn_budget = 1 };
+	struct driven driven = drive_begin(&config);
+	struct xyl_task *task = spawn_keep(&driven, 0x5eed, 100);
+
+	for (int i = 0; i < 100; i++) {
+		CHECK_EQ(drive(&driven, 1), 1);
+		xyl_collect();
+		for (int j = 0; j < 16; j++)
+			memset(xyl_alloc_bytes(sizeof(uint64_t)), 0xff, sizeof(uint64_t));
+	}
+	drive(&driven, 1);
+	CHECK_EQ(xyl_result(task), 0x5eed);
+	drive_end(&driven);
+}
+
+enum { OBJECTS = 64 };
+
+__attribute__((noinline)) static void spawn_watched(struct driven *driven, struct xyl_task **tasks,
+						    struct xyl_weak **weak)
+{
+	for (int i = 0; i < OBJECTS; i++) {
+		uint64_t *object = xyl_alloc(sizeof(*object));
+
+		weak[i] = xyl_weak_new(object);
+		tasks[i] = DRIVE_SPAWN(driven, keep, .value = object, .rounds = 1);
+	}
+}
+
+static int alive(struct xyl_weak **weak)
+{
+	int count = 0;
+
+	for (int i = 0; i < OBJECTS; i++)
+		count += xyl_weak_get(weak[i]) != NULL;
+	return count;
+}
+
+/* Conservative collections may miss a few, never most. */
+TEST(the_handle_of_a_finished_task_keeps_nothing_but_its_result)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_task **tasks = xyl_alloc(OBJECTS * sizeof(*tasks));
+	struct xyl_weak **weak = xyl_alloc(OBJECTS * sizeof(*weak));
+
+	spawn_watched(&driven, tasks, weak);
+	xyl_collect();
+	CHECK_EQ(alive(weak), OBJECTS);
+	drive(&driven, 2);
+	for (int i = 0; i < OBJECTS; i++)
+		CHECK(xyl_is_done(tasks[i]));
+	xyl_collect();
+	xyl_collect();
+	CHECK(alive(weak) < OBJECTS / 2);
+	drive_end(&driven);
+	CHECK(tasks[0] != NULL);
+}
+
+/* ---- calls ------------------------------------------------------------------------------ */
+
+struct fibonacci {
+	struct xyl_frame frame;
+	ssize_t of, a, b;
+};
+
+static xyl_step fibonacci(void *frame)
+{
+	struct fibonacci *self = frame;
+
+	XYL_BEGIN(self)
+	if (self->of < 2)
+		XYL_RETURN(self->of);
+	XYL_AWAIT(self->a, xyl_call(fibonacci, .of = self->of - 1));
+	XYL_AWAIT(self->b, xyl_call(fibonacci, .of = self->of - 2));
+	XYL_END(self->a + self->b);
+}
+
+TEST(a_call_returns_its_result_to_its_caller)
+{
+	CHECK_EQ(RUN(fibonacci, .of = 12), 144);
+}
+
+struct descend {
+	struct xyl_frame frame;
+	ssize_t depth, n;
+};
+
+static xyl_step descend(void *frame)
+{
+	struct descend *self = frame;
+
+	XYL_BEGIN(self)
+	if (self->depth == 0) {
+		XYL_AWAIT(self->n, xyl_sleep(0));
+		XYL_RETURN(self->n);
+	}
+	XYL_AWAIT(self->n, xyl_call(descend, .depth = self->depth - 1));
+	XYL_END(self->n < 0 ? self->n : self->n + 1);
+}
+
+TEST(depth_costs_no_machine_stack)
+{
+	size_t depth = test_scaled(200000);
+
+	CHECK_EQ(RUN(descend, .depth = (ssize_t)depth), depth);
+}
+
+TEST(a_task_aborted_at_depth_unwinds_through_every_caller)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, descend, .depth = 10);
+
+	xyl_abort(task);
+	drive_until_done(&driven, task);
+	CHECK_EQ(xyl_result(task), -ECANCELED);
+	drive_end(&driven);
+}
+
+/* Frames of each size around those that are copied word by word. */
+#define FRAME_OF(words)                                                                  \
+	struct sum_##words {                                                             \
+		struct xyl_frame frame;                                                  \
+		uint64_t word[words];                                                    \
+	};                                                                               \
+	static xyl_step sum_##words(void *frame)                                         \
+	{                                                                                \
+		struct sum_##words *self = frame;                                        \
+		ssize_t sum;                                                             \
+                                                                                         \
+		XYL_BEGIN(self)                                                          \
+		sum = 0;                                                                 \
+		for (int i = 0; i < words; i++)                                          \
+			sum = sum * 10 + (ssize_t)self->word[i];                         \
+		XYL_END(sum);                                                            \
+	}
+
+FRAME_OF(1)
+FRAME_OF(2)
+FRAME_OF(3)
+FRAME_OF(4)
+FRAME_OF(5)
+FRAME_OF(9)
+
+struct sum_all {
+	struct xyl_frame frame;
+	ssize_t n;
+};
+
+static xyl_step sum_all(void *frame)
+{
+	struct sum_all *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_call(sum_1, .word = { 1 }));
+	CHECK_EQ(self->n, 1);
+	XYL_AWAIT(self->n, xyl_call(sum_2, .word = { 1, 2 }));
+	CHECK_EQ(self->n, 12);
+	XYL_AWAIT(self->n, xyl_call(sum_3, .word = { 1, 2, 3 }));
+	CHECK_EQ(self->n, 123);
+	XYL_AWAIT(self->n, xyl_join(xyl_spawn(sum_4, .word = { 1, 2, 3, 4 })));
+	CHECK_EQ(self->n, 1234);
+	XYL_AWAIT(self->n, xyl_join(xyl_spawn(sum_5, .word = { 1, 2, 3, 4, 5 })));
+	CHECK_EQ(self->n, 12345);
+	XYL_AWAIT(self->n, xyl_join(xyl_spawn(sum_9, .word = { 1, 2, 3, 4, 5, 6, 7, 8, 9 })));
+	CHECK_EQ(self->n, 123456789);
+	XYL_END(0);
+}
+
+TEST(arguments_arrive_in_frames_of_any_size)
+{
+	CHECK_EQ(RUN(sum_all), 0);
+}
+
+struct large {
+	struct xyl_frame frame;
+	unsigned char bytes[100000];
+	ssize_t n;
+};
+
+static xyl_step large(void *frame)
+{
+	struct large *self = frame;
+
+	XYL_BEGIN(self)
+	for (size_t i = 0; i < sizeof(self->bytes); i++)
+		CHECK_EQ(self->bytes[i], i == 7 ? 9 : 0);
+	memset(self->bytes, 1, sizeof(self->bytes));
+	XYL_AWAIT(self->n, xyl_yield());
+	for (size_t i = 0; i < sizeof(self->bytes); i++)
+		CHECK_EQ(self->bytes[i], 1);
+	XYL_END(0);
+}
+
+TEST(a_frame_may_be_large_and_begins_zeroed_but_for_its_arguments)
+{
+	CHECK_EQ(RUN(large, .bytes[7] = 9), 0);
+}
+
+struct aligned {
+	struct xyl_frame frame;
+	max_align_t unit;
+	ssize_t n;
+};
+
+static xyl_step aligned(void *frame)
+{
+	struct aligned *self = frame;
+
+	XYL_BEGIN(self)
+	CHECK_EQ((uintptr_t)&self->unit % _Alignof(max_align_t), 0);
+	XYL_AWAIT(self->n, xyl_yield());
+	XYL_END(0);
+}
+
+struct spawn_and_call_aligned {
+	struct xyl_frame frame;
+	ssize_t n;
+};
+
+static xyl_step spawn_and_call_aligned(void *frame)
+{
+	struct spawn_and_call_aligned *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_call(aligned));
+	XYL_AWAIT(self->n, xyl_join(xyl_spawn(aligned)));
+	XYL_END(self->n);
+}
+
+TEST(a_frame_is_aligned_for_anything_as_malloc_is)
+{
+	CHECK_EQ(RUN(spawn_and_call_aligned), 0);
+}
+
+/* ---- row 12: the bound on tasks in flight ------------------------------------------------- */
+
+struct spawn_to_the_limit {
+	struct xyl_frame frame;
+	struct xyl_task *first, *second, *third;
+	struct xyl_stats stats;
+	ssize_t n;
+};
+
+/* Itself and two more are allowed. */
+static xyl_step spawn_to_the_limit(void *frame)
+{
+	struct spawn_to_the_limit *self = frame;
+
+	XYL_BEGIN(self)
+	self->first = xyl_spawn(nap, .ns = XYL_SEC * 3600);
+	self->second = xyl_spawn(nap, .ns = XYL_SEC * 3600);
+	CHECK(self->first && self->second);
+	CHECK(xyl_spawn(give, .value = 1) == NULL);
+	XYL_AWAIT(self->n, xyl_yield());
+	CHECK(xyl_spawn(give, .value = 1) == NULL);
+
+	xyl_abort(self->first);
+	CHECK(xyl_spawn(give, .value = 1) == NULL);
+	XYL_AWAIT(self->n, xyl_join(self->first));
+	self->third = xyl_spawn(give, .value = 1);
+	CHECK(self->third != NULL);
+	CHECK(xyl_spawn(give, .value = 1) == NULL);
+	XYL_AWAIT(self->n, xyl_join(self->third));
+	CHECK_EQ(self->n, 1);
+	xyl_runtime_stats(xyl_runtime_self(), &self->stats);
+	CHECK_EQ(self->stats.live, 2);
+	CHECK_EQ(self->stats.spawned, 4);
+	XYL_END(0);
+}
+
+TEST(a_spawn_beyond_the_limit_gives_null_until_a_task_has_ended)
+{
+	const struct xyl_config config = { .task_limit = 3 };
+
+	CHECK_EQ(RUN_WITH(&config, spawn_to_the_limit), 0);
+}
+
+TEST(a_spawn_from_outside_that_is_refused_is_done_as_if_aborted)
+{
+	const struct xyl_config config = { .task_limit = 1 };
+	struct driven driven = drive_begin(&config);
+	struct xyl_task *first = DRIVE_SPAWN(&driven, nap, .ns = XYL_SEC * 3600);
+	struct xyl_task *second = DRIVE_SPAWN(&driven, give, .value = 1);
+
+	drive(&driven, 1);
+	CHECK(!xyl_is_done(first));
+	CHECK(xyl_is_done(second));
+	CHECK(xyl_is_aborted(second));
+	CHECK_EQ(xyl_result(second), -ECANCELED);
+	drive_end(&driven);
+}
+
+struct spawn_in_cleanup {
+	struct xyl_frame frame;
+	bool *refused;
+	ssize_t n;
+};
+
+static xyl_step spawn_in_cleanup(void *frame)
+{
+	struct spawn_in_cleanup *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_sleep(XYL_SEC * 3600));
+	CHECK_EQ(self->n, -ECANCELED);
+	*self->refused = xyl_spawn(give, .value = 1) == NULL;
+	XYL_END(0);
+}
+
+TEST(a_runtime_that_stops_takes_no_new_tasks)
+{
+	struct driven driven = drive_begin(NULL);
+	bool refused = false;
+
+	DRIVE_SPAWN(&driven, spawn_in_cleanup, .refused = &refused);
+	drive(&driven, 1);
+	drive_end(&driven);
+	CHECK(refused);
+	CHECK(DRIVE_SPAWN(&driven, give, .value = 1) == NULL);
+}
+
+/* ---- from another thread -------------------------------------------------------------------- */
+
+struct set_future {
+	struct xyl_frame frame;
+	struct xyl_future *future;
+	ssize_t value;
+};
+
+static xyl_step set_future(void *frame)
+{
+	struct set_future *self = frame;
+
+	XYL_BEGIN(self)
+	xyl_future_set(self->future, self->value);
+	XYL_END(self->value);
+}
+
+TEST(tasks_spawned_by_another_thread_run_in_the_order_of_their_spawning)
+{
+	struct census before = census_take();
+	struct xyl_future *future = xyl_future_new();
+	struct xyl_runtime *rt;
+	struct xyl_task *task;
+	int marked = 0;
+
+	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
+	CHECK_EQ(xyl_runtime_start(rt), 0);
+	for (int i = 0; i < 100; i++)
+		CHECK(xyl_runtime_spawn(rt, XYL_HERE, mark, .marked = &marked) != NULL);
+	task = xyl_runtime_spawn(rt, XYL_HERE, set_future, .future = future, .value = 9);
+	CHECK_EQ(xyl_future_wait(future, -1), 9);
+	CHECK_EQ(marked, 100);
+	while (!xyl_is_done(task))
+		sched_yield();
+	CHECK_EQ(xyl_result(task), 9);
+	CHECK_EQ(xyl_runtime_stop(rt, 5 * XYL_SEC), 0);
+	census_check(&before, rt);
+}
+
+/* ---- misuse --------------------------------------------------------------------------------- */
+
+static void yield_outside(void *unused)
+{
+	xyl_pending pending = xyl_yield();
+
+	(void)unused;
+	(void)pending;
+}
+
+static void spawn_outside(void *unused)
+{
+	(void)unused;
+	xyl_spawn(give, .value = 1);
+}
+
+TEST(an_operation_outside_a_task_is_named)
+{
+	child_aborts(yield_outside, NULL, "xyl_yield: called outside a task");
+	child_aborts(spawn_outside, NULL, "xyl_spawn: called outside a runtime");
+}
+
+struct two_at_once {
+	struct xyl_frame frame;
+	xyl_pending first;
+	ssize_t n;
+};
+
+static xyl_step two_at_once(void *frame)
+{
+	struct two_at_once *self = frame;
+
+	XYL_BEGIN(self)
+	self->first = xyl_sleep(XYL_MS);
+	XYL_AWAIT(self->n, xyl_yield());
+	XYL_END(0);
+}
+
+static void run_two_at_once(void *unused)
+{
+	(void)unused;
+	xyl_run(two_at_once);
+}
+
+TEST(an_operation_started_before_the_last_one_was_awaited_is_named)
+{
+	child_aborts(run_two_at_once, NULL, "xyl_yield: the operation started before it");
+}
+
+/* Its caller would get the result of the wrong callee. */
+struct two_calls {
+	struct xyl_frame frame;
+	xyl_pending first;
+	ssize_t n;
+};
+
+static xyl_step two_calls(void *frame)
+{
+	struct two_calls *self = frame;
+
+	XYL_BEGIN(self)
+	self->first = xyl_call(give, .value = 1);
+	XYL_AWAIT(self->n, xyl_call(give, .value = 2));
+	XYL_END(0);
+}
+
+static void run_two_calls(void *unused)
+{
+	(void)unused;
+	xyl_run(two_calls);
+}
+
+struct call_and_sleep {
+	struct xyl_frame frame;
+	xyl_pending first;
+	ssize_t n;
+};
+
+static xyl_step call_and_sleep(void *frame)
+{
+	struct call_and_sleep *self = frame;
+
+	XYL_BEGIN(self)
+	self->first = xyl_call(give, .value = 1);
+	XYL_AWAIT(self->n, xyl_sleep(XYL_MS));
+	XYL_END(0);
+}
+
+static void run_call_and_sleep(void *unused)
+{
+	(void)unused;
+	xyl_run(call_and_sleep);
+}
+
+TEST(an_operation_started_before_the_last_call_was_awaited_is_named)
+{
+	child_aborts(run_two_calls, NULL, "not awaited");
+	child_aborts(run_call_and_sleep, NULL, "not awaited");
+}
+
+static void resume_returned(void *unused)
+{
+	struct give finished = { .frame.fn = XYLI_FN(give) };
+
+	(void)unused;
+	CHECK_EQ(give(&finished).xyli_code, 0);
+	give(&finished);
+}
+
+TEST(a_function_resumed_after_its_return_is_named)
+{
+	child_aborts(resume_returned, NULL, "give: resumed at line -2");
+}
