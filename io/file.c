@@ -44,6 +44,9 @@ static void file_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 		return;
 	}
 	xyli_op_wake(op, res < 0 && io->closing ? -ECANCELED : res);
+	op->buf = NULL;
+	op->next = io->spares;
+	io->spares = op;
 	xyli_io_release(io);
 }
 
@@ -51,12 +54,33 @@ static const struct xyli_op_kind read_at_kind = { "read_at", file_settle };
 static const struct xyli_op_kind write_at_kind = { "write_at", file_settle };
 static const struct xyli_op_kind fsync_kind = { "fsync", file_settle };
 
-static xyl_pending file_await(struct xyl_task *task, struct xyl_io *io, struct file_op *op)
+/* A settled record is known to nobody but us: as many are kept as were ever under way. */
+static struct xyli_op *record_new(struct xyl_task *task, struct xyl_io *io,
+				  const struct xyli_op_kind *kind, uint8_t opcode)
 {
-	op->op.handle = io;
-	op->op.stubborn = io->kind == XYLI_IO_FILE;
+	struct xyli_op *op = io->spares;
+
+	if (op)
+		io->spares = op->next;
+	else
+		op = xyli_block_new(&task->wait.shard->blocks, sizeof(*op));
+	if (!op)
+		return NULL;
+	*op = (struct xyli_op){ .kind = kind, .opcode = opcode, .fd = io->fd, .handle = io };
+	op->stubborn = op->prompt = io->kind == XYLI_IO_FILE;
+	return op;
+}
+
+static xyl_pending record_await(struct xyl_task *task, struct xyl_io *io, struct xyli_op *op)
+{
 	xyli_io_hold(io);
-	return xyli_op_await(task->wait.shard, &op->op);
+	return xyli_op_await(task->wait.shard, op);
+}
+
+/* A system call of one's own is the fastest way for one; several share the ring's. */
+static bool shard_is_alone(const struct xyli_shard *shard)
+{
+	return !shard->ready.first && !shard->backlog.first;
 }
 
 /* All of it from the page cache, or nothing; the end of the file counts as nothing. */
@@ -65,7 +89,7 @@ static bool read_from_cache(struct xyl_io *io, void *buf, size_t len, int64_t of
 	struct iovec iov = { buf, len };
 	ssize_t n;
 
-	if (!io->reads_nowait)
+	if (!io->reads_nowait || !shard_is_alone(io->shard))
 		return false;
 	n = preadv2(io->fd, &iov, 1, offset, RWF_NOWAIT);
 	if (n < 0 && errno == EOPNOTSUPP)
@@ -83,7 +107,7 @@ static xyl_pending positional(const char *function, const struct xyli_op_kind *k
 {
 	struct xyl_task *task = xyli_task_calling(function);
 	bool reads = kind == &read_at_kind;
-	struct file_op *op;
+	struct xyli_op *op;
 	int r = xyli_io_begin(task, io);
 
 	if (r == 0 && offset < 0)
@@ -93,14 +117,14 @@ static xyl_pending positional(const char *function, const struct xyli_op_kind *k
 	len = length_cut(len);
 	if (reads && read_from_cache(io, buf, len, offset))
 		return xyli_done(task, (ssize_t)len);
-	op = file_op_new(task, kind, reads ? IORING_OP_READ : IORING_OP_WRITE, io->fd);
+	op = record_new(task, io, kind, reads ? IORING_OP_READ : IORING_OP_WRITE);
 	if (!op)
 		return xyli_done(task, -ENOMEM);
-	op->op.buf = buf;
-	op->op.len = op->op.buf_bytes = (uint32_t)len;
-	op->op.off = (uint64_t)offset;
-	op->op.kernel_writes = reads;
-	return file_await(task, io, op);
+	op->buf = buf;
+	op->len = op->buf_bytes = (uint32_t)len;
+	op->off = (uint64_t)offset;
+	op->kernel_writes = reads;
+	return record_await(task, io, op);
 }
 
 xyl_pending xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset)
@@ -116,15 +140,15 @@ xyl_pending xyl_write_at(struct xyl_io *io, const void *buf, size_t len, int64_t
 xyl_pending xyl_fsync(struct xyl_io *io)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_fsync");
-	struct file_op *op;
+	struct xyli_op *op;
 	int r = xyli_io_begin(task, io);
 
 	if (r < 0)
 		return xyli_done(task, r);
-	op = file_op_new(task, &fsync_kind, IORING_OP_FSYNC, io->fd);
+	op = record_new(task, io, &fsync_kind, IORING_OP_FSYNC);
 	if (!op)
 		return xyli_done(task, -ENOMEM);
-	return file_await(task, io, op);
+	return record_await(task, io, op);
 }
 
 /* ---- open ------------------------------------------------------------------------------ */

@@ -44,6 +44,7 @@ struct xyl_io {
 	struct xyli_shard *shard;	/* the first that used it; NULL before */
 	struct xyli_lane in, out;
 	struct xyli_acceptor *acceptor;	/* of a listener that was used as one */
+	struct xyli_op *spares;		/* records of positional operations, to use again */
 	struct xyli_waits closers;
 	unsigned held;			/* operations not settled yet */
 	int fd;				/* -1 once closed */

@@ -61,6 +61,7 @@ struct xyli_op {
 	bool canceling : 1;		/* asked for; what comes is taken for -ECANCELED */
 	bool stubborn : 1;		/* a regular file: the kernel cannot cancel it */
 	bool internal : 1;		/* the shard's own: not counted, not aborted */
+	bool prompt : 1;		/* most likely done as soon as it is submitted: a write, a file */
 };
 
 /* Queue it; the SQE is filled in at the end of the turn.  `waiter` waits for it from

@@ -96,6 +96,7 @@ static void flush_backlog(struct xyli_shard *shard)
 			return;
 		}
 		xyli_ops_remove(&shard->backlog, op);
+		shard->prompt |= op->prompt;
 		sqe_fill(sqe, op);
 		xyli_op_publish(op);
 	}
@@ -182,6 +183,16 @@ static void nap_take(void *arg)
 		nap_in_ring(arg);
 }
 
+/* Parking costs more than a system call: not when a result will be there at once. */
+static bool ring_is_prompt(struct xyli_shard *shard)
+{
+	if (!shard->prompt)
+		return false;
+	shard->prompt = false;
+	enter_briefly(shard);
+	return io_uring_cq_ready(&shard->ring->uring) > 0;
+}
+
 static void ring_sleep(struct xyli_shard *shard)
 {
 	struct nap nap = { .shard = shard, .ns = xyli_timers_next(&shard->timers) };
@@ -192,6 +203,8 @@ static void ring_sleep(struct xyli_shard *shard)
 		enter_briefly(shard);
 		return;
 	}
+	if (ring_is_prompt(shard))
+		return;
 	bell_arm(shard);
 	if (!xyli_inbox_sleep(&shard->inbox)) {
 		enter_briefly(shard);

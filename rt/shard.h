@@ -43,6 +43,7 @@ struct xyli_shard {
 	struct xyli_table ops;		/* one slot an outstanding operation */
 	struct xyli_ops backlog;	/* QUEUED, to be published */
 	struct xyli_ops cancels;	/* IN_KERNEL, to be cancelled */
+	bool prompt;			/* something submitted now is most likely done at once */
 	int broken;			/* the ring failed with this: no more operations */
 	struct xyli_op bell;		/* reads the inbox's eventfd while the shard may sleep */
 	uint64_t bell_count;
