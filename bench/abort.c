@@ -149,20 +149,24 @@ static void in_recv_together(long n, double *ret)
 	run(n, ret, true, true);
 }
 
+static void print(const char *question, bench_side *side, long n)
+{
+	struct bench_pair pair;
+
+	bench_in_turn(side, bench_calloc_128, n, 5, &pair);
+	bench_print_beside(question, pair.a[0], "ns", "calloc+free 128 B", pair.b[0],
+			   pair.ratio[0]);
+}
+
 int main(int argc, char **argv)
 {
-	double figures[BENCH_FIGURES];
 	long n;
 
 	bench_init(argc, argv);
 	n = bench_n(500000);
-	bench_alone(asleep, n, 5, figures);
-	bench_print("abort+join, asleep", figures[0], "ns");
-	bench_alone(asleep_together, n, 5, figures);
-	bench_print("abort 500, join 500, asleep", figures[0], "ns");
-	bench_alone(in_recv, n / 2, 5, figures);
-	bench_print("abort+join, in recv", figures[0], "ns");
-	bench_alone(in_recv_together, n / 2, 5, figures);
-	bench_print("abort 500, join 500, in recv", figures[0], "ns");
+	print("abort+join, asleep", asleep, n);
+	print("abort 500, join 500, asleep", asleep_together, n);
+	print("abort+join, in recv", in_recv, n / 2);
+	print("abort 500, join 500, in recv", in_recv_together, n / 2);
 	return 0;
 }

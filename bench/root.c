@@ -78,18 +78,23 @@ static void task_among_many(long n, double *ret)
 		    xyl_runtime_why());
 }
 
+static void print(const char *question, bench_side *side, long n)
+{
+	struct bench_pair pair;
+
+	bench_in_turn(side, bench_calloc_128, n, 5, &pair);
+	bench_print_beside(question, pair.a[0], "ns", "calloc+free 128 B", pair.b[0],
+			   pair.ratio[0]);
+}
+
 int main(int argc, char **argv)
 {
-	double figures[BENCH_FIGURES];
 	long n;
 
 	bench_init(argc, argv);
 	n = bench_n(10000000);
-	bench_alone(task_alone, n, 5, figures);
-	bench_print("root added and dropped", figures[0], "ns");
-	bench_alone(task_among_many, n, 5, figures);
-	bench_print("the same among 10 000 live", figures[0], "ns");
-	bench_alone(add_and_drop, n, 5, figures);
-	bench_print("the same, no shard on the thread", figures[0], "ns");
+	print("root added and dropped", task_alone, n);
+	print("the same among 10 000 live", task_among_many, n);
+	print("the same, no shard on the thread", add_and_drop, n);
 	return 0;
 }
