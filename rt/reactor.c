@@ -206,8 +206,8 @@ static void ring_sleep(struct xyli_shard *shard)
 	if (ring_is_prompt(shard))
 		return;
 	bell_arm(shard);
-	if (!xyli_inbox_sleep(&shard->inbox)) {
-		enter_briefly(shard);
+	if (!xyli_op_in_kernel(&shard->bell) || !xyli_inbox_sleep(&shard->inbox)) {
+		enter_briefly(shard);	/* who cannot be woken, or has been, does not sleep */
 		return;
 	}
 	xyli_world_park(nap_take, &nap);

@@ -49,6 +49,7 @@ struct xyli_shard {
 	uint64_t bell_count;
 
 	struct xyli_timers timers;
+	struct xyli_timer deadline;	/* of a stop under way */
 	struct xyli_inbox inbox;
 
 	/* Floors above. */

@@ -68,11 +68,9 @@ static void deadline_passes(struct xyli_timer *timer)
 
 int xyli_quiesce(struct xyli_shard *shard, int64_t until_ns)
 {
-	struct xyli_timer *deadline = xyl_new(struct xyli_timer);
+	struct xyli_timer *deadline = &shard->deadline;
 	bool quiet;
 
-	if (!deadline)
-		return -ENOMEM;
 	deadline->fire = deadline_passes;
 	if (xyli_timer_start(&shard->timers, deadline, until_ns) < 0)
 		return -ENOMEM;
