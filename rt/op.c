@@ -190,10 +190,18 @@ static void op_forget_cancel(struct xyli_op *op)
 		xyli_ops_remove(&op->shard->cancels, op);
 }
 
-/* io-wq ends a cancelled operation with EINTR, the others with ECANCELED. */
+/* ERESTARTSYS and its kin (512 to 516) mean EINTR, but io-wq lets them out. */
+static bool is_interrupted(int res)
+{
+	return res == -EINTR || (res <= -512 && res >= -516);
+}
+
+/* io-wq ends a cancelled operation as interrupted, the others give ECANCELED. */
 static int op_result(const struct xyli_op *op, int res)
 {
-	return op->canceling && res == -EINTR ? -ECANCELED : res;
+	if (!is_interrupted(res))
+		return res;
+	return op->canceling ? -ECANCELED : -EINTR;
 }
 
 void xyli_op_complete(struct xyli_op *op, int res, unsigned cqe_flags, bool more)

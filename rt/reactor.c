@@ -41,6 +41,7 @@ static struct io_uring_sqe *sqe_get(struct xyli_shard *shard)
 	if (sqe)
 		return sqe;
 	ring_judge(shard, io_uring_submit(uring));
+	io_uring_sqring_wait(uring);	/* SQPOLL: the kernel's thread has yet to take them */
 	return io_uring_get_sqe(uring);
 }
 
@@ -226,8 +227,8 @@ static bool shard_is_finished(const struct xyli_shard *shard)
 
 bool xyli_ring_is_waiting(const struct xyli_shard *shard)
 {
-	return !shard->ready.first && xyli_inbox_is_empty(&shard->inbox) && !shard->by_hand &&
-	       !shard->busy && !shard_is_finished(shard);
+	return !shard->ready.first && xyli_inbox_is_empty(&shard->inbox) && !shard->backlog.first &&
+	       !shard->cancels.first && !shard->by_hand && !shard->busy && !shard_is_finished(shard);
 }
 
 void xyli_ring_enter(struct xyli_shard *shard)
