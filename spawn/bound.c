@@ -20,6 +20,7 @@ struct xyli_bound {
 	uint16_t shields;	/* the task's when it was set: shields begun since keep it out */
 	bool is_call;
 	bool passed;
+	bool cut;		/* it has cancelled the await under way */
 	bool seen;		/* an await has given -ECANCELED for it */
 };
 
@@ -38,6 +39,16 @@ bool xyli_bounds_reach(struct xyl_task *task)
 	return any;
 }
 
+/* By another bound, that passed at the same time. */
+static bool task_was_cut(const struct xyl_task *task)
+{
+	const struct xyli_bound *bound = task->bounds;
+
+	while (bound && !bound->cut)
+		bound = bound->outer;
+	return bound != NULL;
+}
+
 static void bound_pass(struct xyli_timer *timer)
 {
 	struct xyli_bound *bound =
@@ -46,8 +57,14 @@ static void bound_pass(struct xyli_timer *timer)
 
 	bound->passed = true;
 	task->wait.expired = true;
-	if (task->wait.state == XYLI_WAITING && bound_reaches(bound))
+	if (!bound_reaches(bound))
+		return;
+	if (task->wait.state == XYLI_WAITING) {
+		bound->cut = true;
 		task->wait.kind->cancel(&task->wait, XYLI_BOUNDED);
+	} else {
+		bound->cut = task_was_cut(task);
+	}
 }
 
 static void bound_pop(struct xyl_task *task)
@@ -70,14 +87,23 @@ static bool task_may_time_out(const struct xyl_task *task)
 	return !task->wait.aborted || task->shields;
 }
 
+/* A result that came all the same has won over the bounds that cut its await. */
+static void bounds_look(struct xyl_task *task)
+{
+	for (struct xyli_bound *bound = task->bounds; bound; bound = bound->outer) {
+		bound->seen |= bound->cut && task->wait.result == -ECANCELED;
+		bound->cut = false;
+	}
+}
+
 void xyli_bounds_awaited(struct xyl_task *task)
 {
 	struct xyli_bound *bound;
 
-	if (task->wait.expired && task->wait.result == -ECANCELED)
-		xyli_bounds_reach(task);
+	if (task->wait.expired)
+		bounds_look(task);
 	while ((bound = task->bounds) && !bound->is_call && bound->frame == task->leaf) {
-		if (bound->passed && task->wait.result == -ECANCELED && task_may_time_out(task))
+		if (bound->seen && task_may_time_out(task))
 			task->wait.result = -ETIMEDOUT;
 		bound_pop(task);
 	}

@@ -27,8 +27,10 @@ int xyl_runtime_new(struct xyl_runtime **ret_rt, const struct xyl_config *config
 
 	if (!config)
 		config = &defaults;
-	if (!rt)
+	if (!rt) {
+		xyli_why_set("no memory for a runtime");
 		return r;
+	}
 	rt->shard = xyli_shard_new(config, &r);
 	if (!rt->shard)
 		return r;
@@ -198,10 +200,12 @@ static __attribute__((noinline)) int stop_on_this_stack(struct xyl_runtime *rt, 
 	int64_t until = xyli_clock_add(xyli_clock(), deadline_ns);
 	int r = xyli_shard_enter(rt->shard, __builtin_frame_address(0));
 
-	if (r < 0)
-		return r;
-	r = xyli_quiesce(rt->shard, until);
-	xyli_shard_leave(rt->shard);
+	if (r < 0) {		/* it never ran: nothing is outstanding */
+		r = 0;
+	} else {
+		r = xyli_quiesce(rt->shard, until);
+		xyli_shard_leave(rt->shard);
+	}
 	if (r == 0) {
 		runtime_close(rt);
 		rt->state = XYLI_RT_STOPPED;

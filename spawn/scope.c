@@ -32,21 +32,24 @@ struct xyl_scope {
 	bool closed;
 };
 
+/* An idle child is not on its parent's list: it is closed when one above it is. */
+bool xyli_scope_is_open(const struct xyl_scope *scope)
+{
+	while (scope && !scope->closed)
+		scope = scope->parent;
+	return !scope;
+}
+
 struct xyl_scope *xyl_scope_new(struct xyl_scope *parent)
 {
 	struct xyl_scope *scope;
 
-	if (parent && parent->closed)
+	if (parent && !xyli_scope_is_open(parent))
 		return NULL;
 	scope = xyl_new(struct xyl_scope);
 	if (scope)
 		scope->parent = parent;
 	return scope;
-}
-
-bool xyli_scope_is_open(const struct xyl_scope *scope)
-{
-	return !scope->closed;
 }
 
 /* ---- the tree ------------------------------------------------------------------- */
@@ -99,13 +102,15 @@ static void roots_drop(struct xyl_scope *scope)
 	}
 }
 
+static const struct xyli_wait_kind join_wait, close_wait;
+
 static void waits_wake(struct xyl_scope *scope)
 {
 	while (scope->waits.first) {
 		struct xyli_wait *wait = scope->waits.first;
 
 		xyli_waits_remove(&scope->waits, wait);
-		xyli_wake(wait, scope->closed ? 0 : scope->failure);
+		xyli_wake(wait, wait->kind == &close_wait ? 0 : scope->failure);
 	}
 }
 
@@ -169,7 +174,7 @@ int xyl_scope_root(struct xyl_scope *scope, void *obj)
 {
 	xyl_root root;
 
-	if (scope->closed)
+	if (!xyli_scope_is_open(scope))
 		return -EINVAL;
 	if (scope->root_count == scope->root_cap) {
 		size_t cap = scope->root_cap ? 2 * scope->root_cap : 8;
