@@ -612,18 +612,26 @@ TEST(a_spawn_beyond_the_limit_gives_null_until_a_task_has_ended)
 	CHECK_EQ(RUN_WITH(&config, spawn_to_the_limit), 0);
 }
 
-TEST(a_spawn_from_outside_that_is_refused_is_done_as_if_aborted)
+TEST(a_spawn_from_outside_counts_before_it_has_arrived)
 {
-	const struct xyl_config config = { .task_limit = 1 };
+	const struct xyl_config config = { .task_limit = 2 };
 	struct driven driven = drive_begin(&config);
 	struct xyl_task *first = DRIVE_SPAWN(&driven, nap, .ns = XYL_SEC * 3600);
 	struct xyl_task *second = DRIVE_SPAWN(&driven, give, .value = 1);
 
+	CHECK(first && second);
+	CHECK(DRIVE_SPAWN(&driven, give, .value = 1) == NULL);
 	drive(&driven, 1);
-	CHECK(!xyl_is_done(first));
-	CHECK(xyl_is_done(second));
-	CHECK(xyl_is_aborted(second));
-	CHECK_EQ(xyl_result(second), -ECANCELED);
+	CHECK_EQ(xyl_result(second), 1);
+	CHECK(DRIVE_SPAWN(&driven, give, .value = 1) != NULL);
+	CHECK(DRIVE_SPAWN(&driven, give, .value = 1) == NULL);
+	xyl_abort(first);
+	drive(&driven, 1);
+	CHECK(DRIVE_SPAWN(&driven, give, .value = 1) != NULL);
+	CHECK(DRIVE_SPAWN(&driven, give, .value = 1) != NULL);
+	CHECK(DRIVE_SPAWN(&driven, give, .value = 1) == NULL);
+	drive(&driven, 1);
+	CHECK_EQ(drive_stats(&driven).live, 0);
 	drive_end(&driven);
 }
 
