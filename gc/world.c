@@ -4,7 +4,8 @@
  *
  * Design notes.  bdwgc stops a registered thread with a signal unless the thread is
  * inside GC_do_blocking.  A shard waits for its ring in there (a signalled wait ends
- * with EINTR, at each collection, on each shard).
+ * with EINTR, at each collection, on each shard).  The only attached thread need not:
+ * nobody else can collect, and one that attaches meanwhile and does costs it an EINTR.
  *
  * The check build is *cooperative*: it collects only when every other attached
  * thread is parked, so that no signal is ever sent: signals are what the thread
@@ -18,6 +19,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "gc/bdwgc.h"
 #include "gc/check.h"
@@ -25,7 +27,7 @@
 #include "xylem/xylem.h"
 
 static pthread_mutex_t world_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned world_threads;		/* attached; under world_lock */
+static atomic_uint world_threads;	/* attached; changed under world_lock */
 static unsigned world_parked;		/* of those; under world_lock; check build only */
 static pthread_key_t world_exit_key;
 static _Thread_local bool world_member;
@@ -135,6 +137,10 @@ void xyli_world_park(void (*fn)(void *arg), void *arg)
 	struct parked_call call = { fn, arg };
 
 	assert(world_member);
+	if (!xyli_check_on() && atomic_load(&world_threads) == 1) {
+		fn(arg);
+		return;
+	}
 	GC_do_blocking(world_call_parked, &call);
 }
 

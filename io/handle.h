@@ -76,7 +76,8 @@ void xyli_io_close_late(struct xyli_shard *shard, int fd);
 /* Take turns: start the operation, or queue behind the one under way. */
 xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op);
 
-struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lane);	/* blank; NULL: no memory */
+/* A record with its handle and lane, and nothing done; the rest is left from its last use. */
+struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lane);	/* NULL: no memory */
 bool xyli_lane_is_free(const struct xyli_lane *lane);
 
 /* Again, for the same waiter, without giving up its turn. */

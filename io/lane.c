@@ -7,7 +7,6 @@
  * of a settled operation is kept for the next one on this lane; nobody else knows it.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "io/handle.h"
 
@@ -21,10 +20,11 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lan
 	struct xyli_stream_op *op = lane->spare;
 
 	lane->spare = NULL;
-	if (op)
-		memset(op, 0, sizeof(*op));
-	else
-		op = xyli_block_new(&io->shard->blocks, sizeof(*op));
+	if (op) {
+		op->done = 0;
+		return op;
+	}
+	op = xyli_block_new(&io->shard->blocks, sizeof(*op));
 	if (!op)
 		return NULL;
 	op->op.fd = io->fd;

@@ -197,6 +197,7 @@ static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
 	op->op.kernel_writes = reads;
 	op->op.stubborn = io->kind == XYLI_IO_FILE;
 	op->op.prompt = !reads || op->op.stubborn;
+	op->op.op_flags = 0;
 	if (socket && !reads)
 		op->op.op_flags = MSG_NOSIGNAL | (whole ? MSG_WAITALL : 0);
 	op_advance(op, 0);

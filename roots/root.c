@@ -91,7 +91,7 @@ void xyli_roots_leave(void)
 
 /* ---- add, get, drop ------------------------------------------------------------ */
 
-static xyl_root root_take(unsigned number, void *obj)
+static inline __attribute__((always_inline)) xyl_root root_take(unsigned number, void *obj)
 {
 	xyl_root root = { 0, 0 };
 	uint32_t slot = xyli_table_take_as(&tables->table[number], obj, &root.generation);

@@ -29,7 +29,7 @@ static void abort_deliver(struct xyli_post *post)
 
 void xyl_abort(struct xyl_task *task)
 {
-	if (xyl_is_done(task) || atomic_exchange(&task->wait.abort_asked, true))
+	if (xyli_task_is_done(task) || atomic_exchange(&task->wait.abort_asked, true))
 		return;
 	task->abort_post.deliver = abort_deliver;
 	xyli_inbox_post(&task->wait.shard->inbox, &task->abort_post);

@@ -31,8 +31,9 @@ xyl_pending xyl_join(struct xyl_task *joined)
 		return xyli_done(task, -EINVAL);	/* a spawn that failed, most likely */
 	if (joined == task)
 		return xyli_done(task, -EDEADLK);
-	if (xyl_is_done(joined))
-		return xyli_done(task, joined->wait.aborted ? -ECANCELED : xyl_result(joined));
+	if (xyli_task_is_done(joined))
+		return xyli_done(task, joined->wait.aborted ? -ECANCELED :
+							      xyli_task_first_frame(joined)->result);
 	xyli_wait_begin(&task->wait, &join_wait, joined);
 	xyli_waits_append(&joined->joiners, &task->wait);
 	return (xyl_pending){ 1 };

@@ -63,7 +63,7 @@ static inline void words_clear(frame_word *to, size_t bytes)
 		memset(to, 0, bytes);
 }
 
-static void frame_init(struct xyl_frame *frame, const struct xyli_fn *fn, const void *init)
+static inline void frame_init(struct xyl_frame *frame, const struct xyli_fn *fn, const void *init)
 {
 	words_copy((frame_word *)(frame + 1), (const frame_word *)((const struct xyl_frame *)init + 1),
 		   fn->size - sizeof(*frame));
@@ -110,17 +110,6 @@ static void joiners_wake(struct xyl_task *task, ssize_t result)
 
 /* ---- spawn ---------------------------------------------------------------------- */
 
-static bool shard_is_full(const struct xyli_shard *shard)
-{
-	return shard->task_limit && xyli_table_count(&shard->tasks) +
-		       atomic_load_explicit(&shard->arriving, memory_order_relaxed) >= shard->task_limit;
-}
-
-bool xyli_shard_takes_tasks(const struct xyli_shard *shard)
-{
-	return !atomic_load_explicit(&shard->stopping, memory_order_relaxed) && !shard_is_full(shard);
-}
-
 /* A task is 8 bytes short of a multiple of 16.  Where the frame needs that alignment, as
  * with a long double in it, the task begins 8 bytes into its block. */
 static inline size_t task_shift(const struct xyli_fn *fn)
@@ -138,7 +127,7 @@ static inline struct xyl_task *task_place(void *block, const struct xyli_fn *fn)
 	return block ? (struct xyl_task *)((char *)block + task_shift(fn)) : NULL;
 }
 
-static void task_init(struct xyl_task *task, struct xyli_shard *shard, const struct xyli_fn *fn,
+static inline void task_init(struct xyl_task *task, struct xyli_shard *shard, const struct xyli_fn *fn,
 		      const void *init)
 {
 	task->wait.shard = shard;
@@ -147,7 +136,7 @@ static void task_init(struct xyl_task *task, struct xyli_shard *shard, const str
 }
 
 /* From now on it is in flight. */
-static bool task_root(struct xyl_task *task)
+static inline bool task_root(struct xyl_task *task)
 {
 	struct xyli_shard *shard = task->wait.shard;
 
@@ -158,7 +147,8 @@ static bool task_root(struct xyl_task *task)
 	return true;
 }
 
-struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init)
+static inline struct xyl_task *task_new(struct xyli_shard *shard, const struct xyli_fn *fn,
+					const void *init)
 {
 	struct xyl_task *task = task_place(xyli_block_new(&shard->blocks, task_bytes(fn)), fn);
 
@@ -166,6 +156,11 @@ struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *f
 		return NULL;
 	task_init(task, shard, fn, init);
 	return task_root(task) ? task : NULL;
+}
+
+struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init)
+{
+	return task_new(shard, fn, init);
 }
 
 struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xyli_fn *fn,
@@ -215,7 +210,7 @@ struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 		xyli_misuse("xyl_spawn", "called outside a runtime: use xyl_runtime_spawn");
 	if (__builtin_expect(!xyli_shard_takes_tasks(shard), 0) || (scope && !xyli_scope_is_open(scope)))
 		return NULL;
-	task = xyli_task_new(shard, fn, init);
+	task = task_new(shard, fn, init);
 	if (!task)
 		return NULL;
 	if (scope && !xyli_scope_enter(scope, task)) {
@@ -355,7 +350,7 @@ struct xyl_task *xyl_self(void)
 
 bool xyl_is_done(const struct xyl_task *task)
 {
-	return __atomic_load_n(&task->wait.state, __ATOMIC_ACQUIRE) == XYLI_DONE;
+	return xyli_task_is_done(task);
 }
 
 bool xyl_is_aborted(const struct xyl_task *task)
@@ -365,7 +360,7 @@ bool xyl_is_aborted(const struct xyl_task *task)
 
 ssize_t xyl_result(const struct xyl_task *task)
 {
-	return xyl_is_done(task) ? xyli_task_first_frame(task)->result : -EAGAIN;
+	return xyli_task_is_done(task) ? xyli_task_first_frame(task)->result : -EAGAIN;
 }
 
 xyl_pending xyl_yield(void)

@@ -48,7 +48,20 @@ static inline struct xyl_frame *xyli_task_first_frame(const struct xyl_task *tas
 }
 
 /* Not stopping, and not full. */
-bool xyli_shard_takes_tasks(const struct xyli_shard *shard);
+static inline bool xyli_shard_takes_tasks(const struct xyli_shard *shard)
+{
+	if (atomic_load_explicit(&shard->stopping, memory_order_relaxed))
+		return false;
+	return !shard->task_limit ||
+	       xyli_table_count(&shard->tasks) +
+			       atomic_load_explicit(&shard->arriving, memory_order_relaxed) <
+		       shard->task_limit;
+}
+
+static inline bool xyli_task_is_done(const struct xyl_task *task)
+{
+	return __atomic_load_n(&task->wait.state, __ATOMIC_ACQUIRE) == XYLI_DONE;
+}
 
 /* Of the whole block. */
 static inline size_t xyli_task_size(const struct xyl_task *task)
