@@ -41,7 +41,7 @@ static void *post_all(void *arg)
 	uint32_t thread = (uint32_t)(uintptr_t)arg;
 
 	while (!atomic_load(&go))
-		continue;
+		sched_yield();
 	for (uint32_t i = 0; i < letters_each; i++) {
 		struct letter *letter = &letters[thread][i];
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Roots: counted one by one, from any thread, each with a generation. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -303,7 +304,7 @@ static void *churn(void *unused)
 	CHECK_EQ(xyl_thread_attach(), 0);
 	objs = xyl_alloc(64 * sizeof(*objs));
 	while (!atomic_load(&go))
-		continue;
+		sched_yield();
 	for (size_t i = 0; i < rounds; i++) {
 		size_t which = test_random() % 64;
 
@@ -362,7 +363,7 @@ static void *pass(void *unused)
 	(void)unused;
 	CHECK_EQ(xyl_thread_attach(), 0);
 	while (!atomic_load(&go))
-		continue;
+		sched_yield();
 	for (size_t i = 0; i < rounds; i++)
 		pass_or_drop(test_random() % 64);
 	CHECK_EQ(xyl_thread_detach(), 0);
@@ -390,7 +391,7 @@ static void *drop_copies(void *unused)
 	(void)unused;
 	CHECK_EQ(xyl_thread_attach(), 0);
 	while (!atomic_load(&go))
-		continue;
+		sched_yield();
 	for (int i = 0; i < GUARDS; i++) {
 		xyl_root copy = guards[i];
 
