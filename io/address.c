@@ -8,7 +8,6 @@
 #include "io/address.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,6 +52,23 @@ int xyli_address_unix(const char *path, struct sockaddr_un *ret_address, socklen
 
 /* ---- look-ups -------------------------------------------------------------------------- */
 
+enum lookup_state {
+	LOOKUP_RUNNING,		/* either side may leave it */
+	LOOKUP_DONE,		/* the asker frees it, after the thread has ended */
+	LOOKUP_LEFT,		/* the thread frees it */
+};
+
+static void lookup_free(struct xyli_lookup *lookup)
+{
+	if (lookup->found)
+		freeaddrinfo(lookup->found);
+	if (lookup->done_fd >= 0)
+		close(lookup->done_fd);
+	free(lookup->host);
+	free(lookup->port);
+	free(lookup);
+}
+
 static struct xyli_lookup *lookup_new(const char *host, const char *port)
 {
 	struct xyli_lookup *lookup = calloc(1, sizeof(*lookup));
@@ -62,25 +78,11 @@ static struct xyli_lookup *lookup_new(const char *host, const char *port)
 	lookup->host = host ? strdup(host) : NULL;
 	lookup->port = strdup(port);
 	lookup->done_fd = -1;
-	atomic_init(&lookup->holders, 1);
 	if ((host && !lookup->host) || !lookup->port) {
-		xyli_lookup_drop(lookup);
+		lookup_free(lookup);
 		return NULL;
 	}
 	return lookup;
-}
-
-void xyli_lookup_drop(struct xyli_lookup *lookup)
-{
-	if (atomic_fetch_sub(&lookup->holders, 1) > 1)
-		return;
-	if (lookup->found)
-		freeaddrinfo(lookup->found);
-	if (lookup->done_fd >= 0)
-		close(lookup->done_fd);
-	free(lookup->host);
-	free(lookup->port);
-	free(lookup);
 }
 
 static int lookup_run(struct xyli_lookup *lookup, int flags)
@@ -98,31 +100,27 @@ static void *lookup_thread(void *arg)
 	ssize_t n;
 
 	lookup->error = xyli_address_error(lookup_run(lookup, AI_ADDRCONFIG));
-	atomic_store(&lookup->done, true);
+	if (atomic_exchange(&lookup->state, LOOKUP_DONE) == LOOKUP_LEFT) {
+		lookup_free(lookup);
+		return NULL;
+	}
 	n = write(lookup->done_fd, &one, sizeof(one));
 	(void)n;
-	xyli_lookup_drop(lookup);
 	return NULL;
 }
 
 static int lookup_start_thread(struct xyli_lookup *lookup)
 {
 	sigset_t all, before;
-	pthread_t thread;
 	int r;
 
 	lookup->done_fd = eventfd(0, EFD_CLOEXEC);
 	if (lookup->done_fd < 0)
 		return -errno;
-	atomic_store(&lookup->holders, 2);
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	r = -pthread_create(&thread, NULL, lookup_thread, lookup);
+	r = -pthread_create(&lookup->thread, NULL, lookup_thread, lookup);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r < 0)
-		atomic_store(&lookup->holders, 1);
-	else
-		pthread_detach(thread);
 	return r;
 }
 
@@ -134,15 +132,37 @@ int xyli_lookup_start(const char *host, const char *port, struct xyli_lookup **r
 	if (!lookup)
 		return -ENOMEM;
 	r = lookup_run(lookup, AI_NUMERICHOST | AI_NUMERICSERV);
-	if (r == EAI_NONAME || r == EAI_SERVICE) {
+	if (r == EAI_NONAME || r == EAI_SERVICE)
 		r = lookup_start_thread(lookup);
-	} else {
+	else
 		r = xyli_address_error(r);
-		atomic_store(&lookup->done, true);
-	}
 	if (r < 0)
-		xyli_lookup_drop(lookup);
+		lookup_free(lookup);
 	else
 		*ret_lookup = lookup;
 	return r;
+}
+
+static bool lookup_has_thread(const struct xyli_lookup *lookup)
+{
+	return lookup->done_fd >= 0;
+}
+
+bool xyli_lookup_is_done(struct xyli_lookup *lookup)
+{
+	return !lookup_has_thread(lookup) || atomic_load(&lookup->state) == LOOKUP_DONE;
+}
+
+void xyli_lookup_drop(struct xyli_lookup *lookup)
+{
+	pthread_t thread = lookup->thread;
+
+	if (lookup_has_thread(lookup)) {
+		if (atomic_exchange(&lookup->state, LOOKUP_LEFT) != LOOKUP_DONE) {
+			pthread_detach(thread);
+			return;
+		}
+		pthread_join(thread, NULL);	/* it only has its last write to do */
+	}
+	lookup_free(lookup);
 }

@@ -4,6 +4,7 @@
 #define XYLI_IO_ADDRESS_H
 
 #include <netdb.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -16,20 +17,21 @@ int xyli_address_error(int gai);
 int xyli_address_unix(const char *path, struct sockaddr_un *ret_address, socklen_t *ret_len);
 
 /*
- * A look-up on a thread of its own, that the collector knows nothing of: malloc memory,
- * held by the thread and by whoever asks; the last of the two frees it.
+ * A look-up on a thread of its own, that the collector knows nothing of, in malloc
+ * memory.  Who asked frees it, or, if he left before it was done, the thread.
  */
 struct xyli_lookup {
 	char *host, *port;
 	struct addrinfo *found;
 	int error;			/* negative errno */
-	atomic_bool done;
+	atomic_int state;		/* enum lookup_state */
 	int done_fd;			/* eventfd: readable once it is done; -1: it was done at once */
-	atomic_int holders;
+	pthread_t thread;
 };
 
 /* Numbers are looked up at once; for names a thread is started. */
 int xyli_lookup_start(const char *host, const char *port, struct xyli_lookup **ret_lookup);
-void xyli_lookup_drop(struct xyli_lookup *lookup);
+bool xyli_lookup_is_done(struct xyli_lookup *lookup);
+void xyli_lookup_drop(struct xyli_lookup *lookup);	/* not to be asked any more */
 
 #endif

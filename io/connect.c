@@ -143,7 +143,7 @@ static xyl_step tcp_connect(void *frame)
 	self->result = xyli_lookup_start(self->host, self->port, &self->lookup);
 	if (self->result < 0)
 		XYL_RETURN(self->result);
-	while (!atomic_load(&self->lookup->done)) {
+	while (!xyli_lookup_is_done(self->lookup)) {
 		XYL_AWAIT(self->result, xyl_poll(self->lookup->done_fd, POLLIN));
 		if (self->result < 0)
 			break;

@@ -122,6 +122,11 @@ static bool ring_has_news(const struct xyli_shard *shard)
 	       (shard->ring->deferred && !shard->ring->flagged);
 }
 
+bool xyli_ring_has_news(const struct xyli_shard *shard)
+{
+	return io_uring_cq_ready(&shard->ring->uring) || ring_has_news(shard);
+}
+
 /* Submit, and let held-back completions run; never wait. */
 static void enter_briefly(struct xyli_shard *shard)
 {
@@ -165,11 +170,17 @@ static void nap_in_ring(struct nap *nap)
 /* Valgrind 3.19 holds its big lock during a blocking io_uring_enter, not during poll. */
 static void nap_in_poll(struct nap *nap)
 {
-	struct io_uring *uring = &nap->shard->ring->uring;
-	struct pollfd pollfd = { .fd = uring->ring_fd, .events = POLLIN };
+	struct xyli_ring *ring = nap->shard->ring;
+	struct io_uring *uring = &ring->uring;
 	struct timespec ts = xyli_timespec(nap->ns);
+	struct pollfd pollfd = { .events = POLLIN };
 
-	nap->r = io_uring_submit_and_get_events(uring);
+	nap->r = xyli_ring_notify(ring);
+	pollfd.fd = ring->notify_fd;
+	if (nap->r >= 0)
+		xyli_ring_hush(ring);
+	if (nap->r >= 0)
+		nap->r = io_uring_submit_and_get_events(uring);
 	if (nap->r >= 0 && !io_uring_cq_ready(uring))
 		ppoll(&pollfd, 1, nap->ns == XYLI_NEVER ? NULL : &ts, NULL);
 	if (nap->r >= 0)

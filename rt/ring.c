@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -66,6 +67,7 @@ int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idl
 	int r = -EINVAL;
 
 	memset(ring, 0, sizeof(*ring));
+	ring->notify_fd = -1;
 	for (size_t i = 0; i < count && r == -EINVAL; i++)
 		r = ring_try(ring, entries, sqpoll_idle_ms, rungs[i]);
 	if (r < 0) {
@@ -94,10 +96,38 @@ int xyli_ring_claim(struct xyli_ring *ring)
 	return 0;
 }
 
+int xyli_ring_notify(struct xyli_ring *ring)
+{
+	int fd, r;
+
+	if (ring->notify_fd >= 0)
+		return 0;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	r = io_uring_register_eventfd(&ring->uring, fd);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	ring->notify_fd = fd;
+	return 0;
+}
+
+void xyli_ring_hush(struct xyli_ring *ring)
+{
+	uint64_t count;
+	ssize_t n = read(ring->notify_fd, &count, sizeof(count));
+
+	(void)n;
+}
+
 void xyli_ring_close(struct xyli_ring *ring)
 {
 	if (!ring->open)
 		return;
+	if (ring->notify_fd >= 0)
+		close(ring->notify_fd);
 	io_uring_queue_exit(&ring->uring);
 	ring->open = false;
 }

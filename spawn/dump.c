@@ -72,7 +72,7 @@ static void dump_task(uint32_t slot, void *obj, void *arg)
 {
 	struct xyl_task *task = obj;
 	struct dump *dump = arg;
-	uint32_t now_ms = (uint32_t)(dump->shard->now / XYL_MS);
+	uint32_t now_ms = (uint32_t)(xyli_clock() / XYL_MS);
 
 	if (dump->error)
 		return;

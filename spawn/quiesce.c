@@ -49,7 +49,8 @@ static bool shard_is_silent(struct xyli_shard *shard)
 
 bool xyli_quiesce_step(struct xyli_shard *shard)
 {
-	if (xyli_table_count(&shard->tasks) > 0 || !xyli_inbox_is_empty(&shard->inbox))
+	if (xyli_table_count(&shard->tasks) > 0 || atomic_load(&shard->arriving) > 0 ||
+	    !xyli_inbox_is_empty(&shard->inbox))
 		return false;
 	if (shard->backlog.first || shard->stats.ops_outstanding > 0) {
 		while (shard->backlog.first)

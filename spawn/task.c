@@ -168,12 +168,15 @@ struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xy
 {
 	struct xyl_task *task = NULL;
 
-	if (xyli_shard_takes_tasks(shard))
-		task = task_place(xyl_alloc(task_bytes(fn)), fn);
-	if (!task)
+	if (!xyli_shard_takes_tasks(shard))
 		return NULL;
-	atomic_fetch_add(&shard->arriving, 1);
-	task_init(task, shard, fn, init);
+	atomic_fetch_add(&shard->arriving, 1);	/* from here on a stop waits for it */
+	if (!atomic_load(&shard->stopping))
+		task = task_place(xyl_alloc(task_bytes(fn)), fn);
+	if (task)
+		task_init(task, shard, fn, init);
+	else
+		atomic_fetch_sub(&shard->arriving, 1);
 	return task;
 }
 
