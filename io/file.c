@@ -47,6 +47,7 @@ static void file_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	op->buf = NULL;
 	op->next = io->spares;
 	io->spares = op;
+	io->positional--;
 	xyli_io_release(io);
 }
 
@@ -74,6 +75,7 @@ static struct xyli_op *record_new(struct xyl_task *task, struct xyl_io *io,
 static xyl_pending record_await(struct xyl_task *task, struct xyl_io *io, struct xyli_op *op)
 {
 	xyli_io_hold(io);
+	io->positional++;
 	return xyli_op_await(task->wait.shard, op);
 }
 

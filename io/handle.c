@@ -126,7 +126,7 @@ static void io_close_begin(struct xyl_io *io)
 	xyli_lane_shut(&io->in);
 	xyli_lane_shut(&io->out);
 	xyli_acceptor_shut(io);
-	if (io->held > 1)
+	if (io->positional)
 		positional_cancel(io);
 	if (io->kind == XYLI_IO_SOCKET)
 		shutdown(io->fd, SHUT_RDWR);

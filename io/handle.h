@@ -47,6 +47,7 @@ struct xyl_io {
 	struct xyli_op *spares;		/* records of positional operations, to use again */
 	struct xyli_waits closers;
 	unsigned held;			/* operations not settled yet */
+	unsigned positional;		/* of those, the ones that no lane knows */
 	int fd;				/* -1 once closed */
 	char *pushback;			/* bytes nobody was there to read */
 	size_t pushback_len;

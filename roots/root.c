@@ -191,9 +191,13 @@ xyl_root xyli_root_add_at(void *obj, const char *where)
 
 static const char *root_where(unsigned number, uint32_t slot)
 {
-	if (slot >= tables->where_cap[number] || !tables->where[number][slot])
-		return "";
-	return tables->where[number][slot];
+	const char *where = NULL;
+
+	pthread_mutex_lock(&where_lock);
+	if (slot < tables->where_cap[number])
+		where = tables->where[number][slot];
+	pthread_mutex_unlock(&where_lock);
+	return where ? where : "";
 }
 #else
 static const char *root_where(unsigned number, uint32_t slot)

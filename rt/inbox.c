@@ -13,6 +13,7 @@
 #include "rt/inbox.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -25,6 +26,9 @@ int xyli_inbox_init(struct xyli_inbox *inbox)
 
 void xyli_inbox_done(struct xyli_inbox *inbox)
 {
+	atomic_store(&inbox->asleep, false);	/* whoever comes now does not ring */
+	while (atomic_load(&inbox->ringers))
+		sched_yield();
 	if (inbox->bell_fd >= 0)
 		close(inbox->bell_fd);
 	inbox->bell_fd = -1;
@@ -41,6 +45,16 @@ static void bell_ring(struct xyli_inbox *inbox)
 	while (n < 0 && errno == EINTR);
 }
 
+/* The shard may wake for another reason, end, and close the bell meanwhile: it waits
+ * for those who are counted here. */
+static void bell_ring_once(struct xyli_inbox *inbox)
+{
+	atomic_fetch_add(&inbox->ringers, 1);
+	if (atomic_exchange(&inbox->asleep, false))
+		bell_ring(inbox);
+	atomic_fetch_sub(&inbox->ringers, 1);
+}
+
 void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post)
 {
 	struct xyli_post *newest = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
@@ -49,8 +63,8 @@ void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post)
 	do
 		post->next = newest;
 	while (!atomic_compare_exchange_weak(&inbox->newest, &newest, post));
-	if (atomic_load(&inbox->asleep) && atomic_exchange(&inbox->asleep, false))
-		bell_ring(inbox);
+	if (atomic_load(&inbox->asleep))
+		bell_ring_once(inbox);
 	errno = saved_errno;
 }
 

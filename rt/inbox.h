@@ -16,6 +16,7 @@ struct xyli_post {
 struct xyli_inbox {
 	_Atomic(struct xyli_post *) newest;
 	atomic_bool asleep;		/* the shard waits; whoever clears this rings */
+	atomic_uint ringers;		/* threads that may be about to write to bell_fd */
 	int bell_fd;			/* eventfd; -1: none */
 	atomic_uint_fast64_t rung;
 };

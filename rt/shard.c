@@ -206,15 +206,21 @@ int xyli_shard_enter(struct xyli_shard *shard, void *stack_limit)
 	xyli_world_engage(true);
 	xyli_roots_enter(shard->roots);
 	xyli_check_enter(stack_limit);
-	__atomic_store_n(&shard->entered, true, __ATOMIC_RELEASE);
+	atomic_store(&shard->driver, &xyli_here);
 	xyli_here = shard;
 	return 0;
+}
+
+bool xyli_shard_is_ours(const struct xyli_shard *shard)
+{
+	const void *driver = atomic_load(&shard->driver);
+
+	return !driver || driver == &xyli_here;
 }
 
 void xyli_shard_leave(struct xyli_shard *shard)
 {
 	xyli_here = NULL;
-	__atomic_store_n(&shard->entered, false, __ATOMIC_RELEASE);
 	xyli_check_leave();
 	xyli_roots_leave();
 	xyli_world_engage(false);

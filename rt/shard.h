@@ -69,7 +69,7 @@ struct xyli_shard {
 	bool draining;			/* no task is left, every operation is being cancelled */
 	bool by_hand;			/* never waits: someone drives it */
 	bool busy;			/* never sleeps */
-	bool entered;
+	_Atomic(const void *) driver;	/* who runs it, or did last (a thread's own address); NULL */
 	sigset_t signals_before;
 	bool sigpipe_pending_before;
 };
@@ -84,6 +84,9 @@ void xyli_shard_close(struct xyli_shard *shard);	/* nothing is outstanding any m
 /* Around a stretch in which this thread runs it. */
 int xyli_shard_enter(struct xyli_shard *shard, void *stack_limit);
 void xyli_shard_leave(struct xyli_shard *shard);
+
+/* This thread runs it, or drives it by hand. */
+bool xyli_shard_is_ours(const struct xyli_shard *shard);
 
 /* Each live shard.  No lock is held meanwhile. */
 void xyli_shards_visit(void (*visit)(struct xyli_shard *shard, void *arg), void *arg);

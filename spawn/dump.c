@@ -101,6 +101,7 @@ struct question {
 	struct xyli_post post;		/* first */
 	struct xyli_shard *shard;
 	struct xyli_latch *answered;
+	atomic_bool taken;		/* by the shard that answers, or by the asker who gives up */
 	int fd, answer;
 };
 
@@ -108,6 +109,8 @@ static void question_answer(struct xyli_post *post)
 {
 	struct question *question = (struct question *)post;
 
+	if (atomic_exchange(&question->taken, true))
+		return;		/* the asker has left; his descriptor may be somebody else's */
 	question->answer = shard_dump(question->shard, question->fd);
 	xyli_latch_open(question->answered);
 }
@@ -125,7 +128,12 @@ static int shard_ask(struct xyli_shard *shard, int fd)
 	question->shard = shard;
 	question->fd = fd;
 	xyli_inbox_post(&shard->inbox, &question->post);
-	return xyli_latch_wait(question->answered, ANSWER_NS) ? question->answer : -ETIMEDOUT;
+	if (!xyli_latch_wait(question->answered, ANSWER_NS)) {
+		if (!atomic_exchange(&question->taken, true))
+			return -ETIMEDOUT;
+		xyli_latch_wait(question->answered, -1);	/* it is being written */
+	}
+	return question->answer;
 }
 
 struct dump_all {
@@ -139,7 +147,7 @@ static void dump_one(struct xyli_shard *shard, void *arg)
 
 	if (all->total < 0)
 		return;
-	if (shard == xyli_here || !__atomic_load_n(&shard->entered, __ATOMIC_ACQUIRE))
+	if (xyli_shard_is_ours(shard))
 		r = shard_dump(shard, all->fd);
 	else
 		r = shard_ask(shard, all->fd);

@@ -153,6 +153,7 @@ static void later_take_call(struct xyl_task *from, struct xyl_task *to)
 {
 	struct xyl_frame *callee = from->leaf;
 
+	to->leaf->line = __LINE__;
 	xyli_bounds_move(from, to, callee);
 	from->leaf = callee->caller;
 	callee->caller = to->leaf;
@@ -162,6 +163,7 @@ static void later_take_call(struct xyl_task *from, struct xyl_task *to)
 
 static void later_take_wait(struct xyl_task *from, struct xyl_task *to)
 {
+	to->leaf->line = __LINE__;
 	xyli_bounds_move(from, to, NULL);
 	to->wait.kind = from->wait.kind;
 	to->wait.on = from->wait.on;
