@@ -70,8 +70,10 @@ const char *__ubsan_default_options(void)
 
 void __asan_on_error(void)
 {
-	if (__asan_get_report_address)
-		xyli_check_tell(__asan_get_report_address());
+	void *p = __asan_get_report_address ? __asan_get_report_address() : NULL;
+
+	if (GC_is_init_called() && GC_base(p))
+		xyli_check_tell(p);
 }
 
 /* ---- roots ----------------------------------------------------------------------- */

@@ -10,13 +10,11 @@
  */
 #include "roots/root.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "gc/heap.h"
+#include "gc/print.h"
 #include "roots/table.h"
 #include "xylem/xylem.h"
 
@@ -218,9 +216,9 @@ static void dump_root(uint32_t slot, void *obj, void *arg)
 	struct dump *dump = arg;
 	const char *where = root_where(dump->table, slot);
 
-	if (!dump->error && dprintf(dump->fd, "root %u.%u -> %p%s%s\n", dump->table, slot, obj,
-				    *where ? " taken at " : "", where) < 0)
-		dump->error = -errno;
+	if (!dump->error)
+		dump->error = xyli_print(dump->fd, "root %u.%u -> %p%s%s\n", dump->table, slot, obj,
+					 *where ? " taken at " : "", where);
 }
 
 int xyl_dump_roots(int fd)

@@ -209,6 +209,8 @@ static void ring_sleep(struct xyli_shard *shard)
 {
 	struct nap nap = { .shard = shard, .ns = xyli_timers_next(&shard->timers) };
 
+	if (nap.ns > shard->deadline)
+		nap.ns = shard->deadline;
 	if (nap.ns != XYLI_NEVER)
 		nap.ns -= xyli_clock();
 	if (nap.ns <= 0) {

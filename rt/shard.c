@@ -120,6 +120,7 @@ static void shard_init(struct xyli_shard *shard, const struct xyl_config *config
 	shard->bell.opcode = IORING_OP_READ;
 	shard->bell.internal = true;
 	shard->inbox.bell_fd = -1;
+	shard->deadline = XYLI_NEVER;
 }
 
 struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_error)

@@ -49,7 +49,7 @@ struct xyli_shard {
 	uint64_t bell_count;
 
 	struct xyli_timers timers;
-	struct xyli_timer deadline;	/* of a stop under way */
+	int64_t deadline;		/* of a stop under way, which no sleep may pass; XYLI_NEVER */
 	struct xyli_inbox inbox;
 
 	/* Floors above. */

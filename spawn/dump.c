@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gc/print.h"
 #include "rt/latch.h"
 #include "spawn/task.h"
 
@@ -46,14 +47,15 @@ struct dump {
 static void dump_frame(struct dump *dump, struct xyl_frame *frame)
 {
 	const char *file = frame_file(frame);
-	int n;
 
+	if (dump->error)
+		return;
 	if (frame->line == 0)
-		n = dprintf(dump->fd, "        %s  (%s, not yet begun)\n", frame->fn->name, file);
+		dump->error = xyli_print(dump->fd, "        %s  (%s, not yet begun)\n", frame->fn->name,
+					 file);
 	else
-		n = dprintf(dump->fd, "        %s  %s:%d\n", frame->fn->name, file, frame->line);
-	if (n < 0)
-		dump->error = -errno;
+		dump->error = xyli_print(dump->fd, "        %s  %s:%d\n", frame->fn->name, file,
+					 frame->line);
 }
 
 static const char *wait_name(const struct xyl_task *task)
@@ -68,21 +70,30 @@ static const char *wait_name(const struct xyl_task *task)
 	}
 }
 
+/* " for 1.234 s" while it waits. */
+static const char *wait_time(const struct xyl_task *task, char *text, size_t size)
+{
+	uint32_t ms = (uint32_t)(xyli_clock() / XYL_MS) - task->wait.since_ms;
+
+	if (task->wait.state != XYLI_WAITING)
+		return "";
+	snprintf(text, size, " for %.3f s", (double)ms / 1000);
+	return text;
+}
+
 static void dump_task(uint32_t slot, void *obj, void *arg)
 {
 	struct xyl_task *task = obj;
 	struct dump *dump = arg;
-	uint32_t now_ms = (uint32_t)(xyli_clock() / XYL_MS);
+	char time[32];
 
 	if (dump->error)
 		return;
-	if (dprintf(dump->fd, "task %u.%u %s: %s", dump->shard->number, slot,
-		    xyli_task_first_frame(task)->fn->name, wait_name(task)) < 0)
-		dump->error = -errno;
-	if (task->wait.state == XYLI_WAITING)
-		dprintf(dump->fd, " for %.3f s", (double)(now_ms - task->wait.since_ms) / 1000);
-	dprintf(dump->fd, "%s%s, held by task root %u\n", task->wait.aborted ? ", aborted" : "",
-		task->shields ? ", shielded" : "", slot);
+	dump->error = xyli_print(dump->fd, "task %u.%u %s: %s%s%s%s, held by task root %u\n",
+				 dump->shard->number, slot, xyli_task_first_frame(task)->fn->name,
+				 wait_name(task), wait_time(task, time, sizeof(time)),
+				 task->wait.aborted ? ", aborted" : "",
+				 task->shields ? ", shielded" : "", slot);
 	for (struct xyl_frame *frame = task->leaf; frame; frame = frame->caller)
 		dump_frame(dump, frame);
 }
