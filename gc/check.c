@@ -239,6 +239,20 @@ static void buffer_check(const void *buf, size_t size, const char *what)
 	abort();
 }
 
+void xyli_check_gives(void *token)
+{
+	xyli_sanitizer_gives(token);
+	if (xyli_check_valgrind())
+		ANNOTATE_HAPPENS_BEFORE(token);
+}
+
+void xyli_check_takes(void *token)
+{
+	xyli_sanitizer_takes(token);
+	if (xyli_check_valgrind())
+		ANNOTATE_HAPPENS_AFTER(token);
+}
+
 void xyli_check_kernel_reads(const void *buf, size_t size)
 {
 	buffer_check(buf, size, "reads");

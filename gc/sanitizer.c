@@ -37,6 +37,8 @@ void *__asan_get_report_address(void) __attribute__((weak));
 void __lsan_register_root_region(const void *start, size_t size) __attribute__((weak));
 void __tsan_read_range(void *start, long size) __attribute__((weak));
 void __tsan_write_range(void *start, long size) __attribute__((weak));
+void __tsan_release(void *token) __attribute__((weak));
+void __tsan_acquire(void *token) __attribute__((weak));
 
 /* ---- found by the runtimes ------------------------------------------------------ */
 
@@ -141,5 +143,17 @@ void xyli_sanitizer_writes(const void *buf, size_t size)
 {
 	if (__tsan_write_range)
 		__tsan_write_range((void *)(uintptr_t)buf, (long)size);
+}
+
+void xyli_sanitizer_gives(void *token)
+{
+	if (__tsan_release)
+		__tsan_release(token);
+}
+
+void xyli_sanitizer_takes(void *token)
+{
+	if (__tsan_acquire)
+		__tsan_acquire(token);
 }
 #endif

@@ -15,4 +15,8 @@ bool xyli_sanitizer_forbids(const void *buf, size_t size);	/* ASan: poisoned in 
 void xyli_sanitizer_reads(const void *buf, size_t size);
 void xyli_sanitizer_writes(const void *buf, size_t size);
 
+/* TSan: what came before the one comes before what follows the other. */
+void xyli_sanitizer_gives(void *token);
+void xyli_sanitizer_takes(void *token);
+
 #endif

@@ -5,6 +5,7 @@
 
 #if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
+#include <valgrind/helgrind.h>
 #else
 #define RUNNING_ON_VALGRIND 0
 #define VALGRIND_DISABLE_ERROR_REPORTING ((void)0)
@@ -16,6 +17,8 @@
 #define VALGRIND_MAKE_MEM_UNDEFINED(start, size) ((void)(start))
 #define VALGRIND_CHECK_MEM_IS_DEFINED(start, size) ((void)(start))
 #define VALGRIND_CHECK_MEM_IS_ADDRESSABLE(start, size) ((void)(start))
+#define ANNOTATE_HAPPENS_BEFORE(token) ((void)(token))
+#define ANNOTATE_HAPPENS_AFTER(token) ((void)(token))
 #endif
 
 #endif
