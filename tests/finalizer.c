@@ -237,7 +237,7 @@ TEST(its_argument_is_kept_until_then)
 	for (int i = 0; i < 3; i++) {
 		collect_and_run();
 		for (int j = 0; j < 5000; j++)
-			memset(xyl_alloc_bytes(sizeof(struct node)), 0xdd, sizeof(struct node));
+			memset(xyl_alloc(sizeof(struct node)), 0xdd, sizeof(struct node));
 	}
 	CHECK(ran_count(1) > OBJECTS - FEW);
 }
@@ -313,7 +313,7 @@ TEST(an_object_that_its_finalizer_keeps_is_sound_and_is_not_finalized_again)
 	for (int i = 0; i < 5; i++) {
 		collect_and_run();
 		for (int j = 0; j < 5000; j++)
-			memset(xyl_alloc_bytes(sizeof(struct node)), 0xdd, sizeof(struct node));
+			memset(xyl_alloc(sizeof(struct node)), 0xdd, sizeof(struct node));
 	}
 	CHECK(ran_count(1) > OBJECTS - FEW);
 	for (uint32_t i = 0; i < OBJECTS; i++)

@@ -133,7 +133,7 @@ TEST(what_a_table_names_lives)
 	obj = NULL;
 	xyl_collect();
 	for (int i = 0; i < 10000; i++)
-		memset(xyl_alloc_bytes(sizeof(*obj)), 0xff, sizeof(*obj));
+		memset(xyl_alloc(sizeof(*obj)), 0xff, sizeof(*obj));
 	for (uint32_t i = 0; i < 1000; i++) {
 		obj = xyli_table_get(table, i, 1);
 		CHECK_EQ(*obj, i);

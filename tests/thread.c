@@ -330,7 +330,7 @@ TEST(collections_go_on_while_a_thread_waits_for_a_future)
 	} while (after.collections == before.collections);
 	for (int i = 0; i < 20; i++) {
 		for (int j = 0; j < 1000; j++)
-			memset(xyl_alloc_bytes(32), 0xff, 32);
+			memset(xyl_alloc(32), 0xff, 32);
 		xyl_collect();
 	}
 	xyl_gc_stats(&before);
