@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "gc/check.h"
+
 #define CQ_PER_SQ 4
 
 static const unsigned ladder[] = {
@@ -35,8 +37,18 @@ static const unsigned ladder_sqpoll[] = {
 	IORING_SETUP_SQPOLL,
 };
 
+/* liburing maps and unmaps rings unseen by the thread checkers: a new one may lie where
+ * another thread's was. */
+static char ring_mappings;
+
 /* What the loop cannot do without: waits with a deadline, no CQE ever dropped. */
 #define FEATURES_NEEDED (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE)
+
+static void ring_unmap(struct xyli_ring *ring)
+{
+	xyli_check_gives(&ring_mappings);
+	io_uring_queue_exit(&ring->uring);
+}
 
 static int ring_try(struct xyli_ring *ring, unsigned entries, unsigned idle_ms, unsigned flags)
 {
@@ -50,7 +62,7 @@ static int ring_try(struct xyli_ring *ring, unsigned entries, unsigned idle_ms, 
 	if (r < 0)
 		return r;
 	if ((params.features & FEATURES_NEEDED) != FEATURES_NEEDED) {
-		io_uring_queue_exit(&ring->uring);
+		ring_unmap(ring);
 		return -ENOSYS;
 	}
 	ring->deferred = flags & IORING_SETUP_DEFER_TASKRUN;
@@ -75,6 +87,7 @@ int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idl
 		return r;
 	}
 	ring->open = true;
+	xyli_check_takes(&ring_mappings);
 	io_uring_ring_dontfork(&ring->uring);	/* a child's SQEs would go into our ring */
 	return 0;
 }
@@ -128,6 +141,6 @@ void xyli_ring_close(struct xyli_ring *ring)
 		return;
 	if (ring->notify_fd >= 0)
 		close(ring->notify_fd);
-	io_uring_queue_exit(&ring->uring);
+	ring_unmap(ring);
 	ring->open = false;
 }
