@@ -334,6 +334,10 @@ XYL_OP xyl_fsync(struct xyl_io *io);
  * the resolver could not say: -EAGAIN. */
 XYL_API int xyl_tcp_listen(struct xyl_io **ret_io, const char *host, const char *port);
 XYL_API int xyl_unix_listen(struct xyl_io **ret_io, const char *path);	/* -ENAMETOOLONG */
+
+/* Any number of tasks may wait; the kernel is asked once for all of them, and up to 64
+ * connections that come when nobody waits are kept.  A listener that was accepted from
+ * is held by the kernel until it is closed. */
 XYL_OP xyl_accept(struct xyl_io *listener, struct xyl_io **ret_io);
 XYL_OP xyl_tcp_connect(struct xyl_io **ret_io, const char *host, const char *port);
 XYL_OP xyl_unix_connect(struct xyl_io **ret_io, const char *path);
