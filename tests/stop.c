@@ -407,6 +407,63 @@ TEST(an_idle_acceptor_armed_for_many_is_stopped)
 	census_check(&driven.before, driven.rt);
 }
 
+/* ---- operations without a handle --------------------------------------------------------------- */
+
+struct opener {
+	struct xyl_frame frame;
+	const char *path;
+	struct xyl_io *io;
+	ssize_t n;
+};
+
+static xyl_step opener(void *frame)
+{
+	struct opener *self = frame;
+
+	XYL_BEGIN(self)
+	/* Without O_CREAT the kernel first tries not to wait, and a FIFO then opens at once. */
+	XYL_AWAIT(self->n, xyl_open(&self->io, self->path, O_RDONLY | O_CREAT, 0600));
+	XYL_END(self->n);
+}
+
+struct watcher {
+	struct xyl_frame frame;
+	int fd;
+	ssize_t n;
+};
+
+static xyl_step watcher(void *frame)
+{
+	struct watcher *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_poll(self->fd, POLLIN));
+	XYL_END(self->n);
+}
+
+TEST(operations_that_no_handle_holds_are_drained)
+{
+	struct driven driven = drive_begin(NULL);
+	struct folder folder = folder_make();
+	struct xyl_task *opens, *polls;
+	int fds[2];
+
+	CHECK_EQ(mkfifo(folder.path, 0600), 0);
+	CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
+	opens = DRIVE_SPAWN(&driven, opener, .path = folder.path);
+	polls = DRIVE_SPAWN(&driven, watcher, .fd = fds[0]);
+	hand_turn(&driven);
+	CHECK_EQ(drive_stats(&driven).ops_outstanding, 2);
+	CHECK_EQ(xyl_runtime_stop(driven.rt, HAND_PATIENCE), 0);
+	CHECK_EQ(drive_stats(&driven).ops_outstanding, 0);
+	CHECK_EQ(xyl_result(opens), -ECANCELED);
+	CHECK_EQ(xyl_result(polls), -ECANCELED);
+	close(fds[0]);
+	close(fds[1]);
+	folder_remove(&folder);
+	census_check(&driven.before, driven.rt);
+}
+
 /* ---- nothing at all --------------------------------------------------------------------------- */
 
 TEST(a_runtime_that_never_ran_stops_at_once_and_stays_stopped)
