@@ -206,7 +206,7 @@ static int op_result(const struct xyli_op *op, int res)
 
 void xyli_op_complete(struct xyli_op *op, int res, unsigned cqe_flags, bool more)
 {
-	if (op->kernel_writes && op->waiter && res > 0)
+	if (op->kernel_writes && res > 0)
 		xyli_check_kernel_wrote(op->buf, (size_t)res);
 	if (more) {
 		op_move(op, op->opcode == IORING_OP_SEND_ZC ? XYLI_OP_NOTIFYING : XYLI_OP_MULTISHOT);

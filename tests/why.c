@@ -201,12 +201,13 @@ TEST(a_filter_of_io_uring_register_alone_is_named_and_nothing_leaks)
 
 static void descriptors_limit(size_t free)
 {
-	struct rlimit limit = { 0, 0 };
-	int highest = dup(STDIN_FILENO);
+	struct rlimit limit;
+	int lowest = dup(STDIN_FILENO);	/* the first that is free */
 
-	CHECK(highest >= 0);
-	close(highest);
-	limit.rlim_cur = limit.rlim_max = (rlim_t)highest + free;
+	CHECK(lowest >= 0);
+	close(lowest);
+	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = (rlim_t)lowest + free;
 	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
