@@ -106,6 +106,29 @@ TEST(a_reader_in_the_queue_gets_what_came_for_the_one_before)
 	drive_end(&driven);
 }
 
+TEST(a_reader_who_comes_before_the_late_bytes_waits_for_them)
+{
+	struct driven driven = drive_begin(NULL);
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+	char *buf = xyl_alloc_bytes(ROOM);
+	struct xyl_task *first, *second;
+
+	first = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM), .len = ROOM);
+	hand_turn(&driven);
+	raw_send(peer, "first");
+	hand_completion(&driven);
+	raw_send(peer, "second");
+	xyl_abort(first);
+	second = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = buf, .len = ROOM);
+	CHECK_EQ(hand_join(&driven, second), 5);
+	CHECK(!memcmp(buf, "first", 5));
+	expect_bytes(&driven, io, ROOM, "second");
+	HAND_CLOSE(&driven, io);
+	close(peer);
+	drive_end(&driven);
+}
+
 TEST(a_whole_read_takes_what_was_left_and_goes_on_with_what_comes)
 {
 	struct driven driven = drive_begin(NULL);

@@ -343,30 +343,46 @@ TEST(whole_transfers_go_on_over_many_segments_of_a_socket)
 
 /* ---- turns: first come first served ---------------------------------------------------------- */
 
-TEST(readers_and_writers_are_served_in_the_order_in_which_they_came)
-{
-	enum { TASKS = 20 };
-	struct driven driven = drive_begin(NULL);
-	struct xyl_task *readers[TASKS], *writers[TASKS];
-	char *bufs = xyl_alloc(TASKS), *letters = xyl_strdup("abcdefghijklmnopqrst");
-	int fds[2];
-	struct xyl_io *ends[2];
+enum { TASKS = 20 };
 
-	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	ends[0] = raw_handle(fds[0]);
-	ends[1] = raw_handle(fds[1]);
+TEST(readers_are_served_in_the_order_in_which_they_came)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_task *readers[TASKS];
+	char *bufs = xyl_alloc(TASKS);
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+
 	for (int i = 0; i < TASKS; i++)
-		readers[i] = DRIVE_SPAWN(&driven, hand_read, .io = ends[0], .buf = bufs + i, .len = 1);
+		readers[i] = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = bufs + i, .len = 1,
+					 .whole = i % 2);
+	hand_turn(&driven);
+	raw_send(peer, "abcdefghijklmnopqrst");
 	for (int i = 0; i < TASKS; i++)
-		writers[i] = DRIVE_SPAWN(&driven, hand_write, .io = ends[1], .buf = letters + i,
-					 .len = 1, .whole = i % 2);
-	for (int i = 0; i < TASKS; i++) {
 		CHECK_EQ(hand_join(&driven, readers[i]), 1);
+	CHECK(!memcmp(bufs, "abcdefghijklmnopqrst", TASKS));
+	HAND_CLOSE(&driven, io);
+	close(peer);
+	drive_end(&driven);
+}
+
+TEST(writers_are_served_in_the_order_in_which_they_came)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_task *writers[TASKS];
+	char *letters = xyl_strdup("abcdefghijklmnopqrst"), got[TASKS];
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+
+	for (int i = 0; i < TASKS; i++)
+		writers[i] = DRIVE_SPAWN(&driven, hand_write, .io = io, .buf = letters + i, .len = 1,
+					 .whole = i % 2);
+	for (int i = 0; i < TASKS; i++)
 		CHECK_EQ(hand_join(&driven, writers[i]), 1);
-	}
-	CHECK(!memcmp(bufs, letters, TASKS));
-	HAND_CLOSE(&driven, ends[0]);
-	HAND_CLOSE(&driven, ends[1]);
+	CHECK_EQ(read(peer, got, TASKS), TASKS);
+	CHECK(!memcmp(got, letters, TASKS));
+	HAND_CLOSE(&driven, io);
+	close(peer);
 	drive_end(&driven);
 }
 
