@@ -170,17 +170,11 @@ static void nap_in_ring(struct nap *nap)
 /* Valgrind 3.19 holds its big lock during a blocking io_uring_enter, not during poll. */
 static void nap_in_poll(struct nap *nap)
 {
-	struct xyli_ring *ring = nap->shard->ring;
-	struct io_uring *uring = &ring->uring;
+	struct io_uring *uring = &nap->shard->ring->uring;
+	struct pollfd pollfd = { .fd = uring->ring_fd, .events = POLLIN };
 	struct timespec ts = xyli_timespec(nap->ns);
-	struct pollfd pollfd = { .events = POLLIN };
 
-	nap->r = xyli_ring_notify(ring);
-	pollfd.fd = ring->notify_fd;
-	if (nap->r >= 0)
-		xyli_ring_hush(ring);
-	if (nap->r >= 0)
-		nap->r = io_uring_submit_and_get_events(uring);
+	nap->r = io_uring_submit_and_get_events(uring);
 	if (nap->r >= 0 && !io_uring_cq_ready(uring))
 		ppoll(&pollfd, 1, nap->ns == XYLI_NEVER ? NULL : &ts, NULL);
 	if (nap->r >= 0)

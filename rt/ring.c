@@ -7,6 +7,10 @@
  * completions run when the shard asks for them: half the CPU of a default ring in an
  * echo server, and a cancel that is submitted before reaping always wins.  The CQ is
  * four times the SQ: an overflow loses nothing, but is slow and ends multishots.
+ *
+ * Polling a ring with DEFER_TASKRUN does not work (Linux 6.18): its poll queue is not
+ * told of the work that is held back.  A registered eventfd is, but not reliably when
+ * the completion is itself an eventfd's.  So a ring that will be polled does without.
  */
 #include "rt/ring.h"
 
@@ -23,7 +27,7 @@
 
 static const unsigned ladder[] = {
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-		IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_SUBMIT_ALL,	/* the one that is not pollable */
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 		IORING_SETUP_SUBMIT_ALL,
 	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
@@ -71,7 +75,7 @@ static int ring_try(struct xyli_ring *ring, unsigned entries, unsigned idle_ms, 
 	return 0;
 }
 
-int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idle_ms)
+int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idle_ms, bool pollable)
 {
 	const unsigned *rungs = sqpoll_idle_ms ? ladder_sqpoll : ladder;
 	size_t count = sqpoll_idle_ms ? sizeof(ladder_sqpoll) / sizeof(*ladder_sqpoll) :
@@ -80,7 +84,7 @@ int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idl
 
 	memset(ring, 0, sizeof(*ring));
 	ring->notify_fd = -1;
-	for (size_t i = 0; i < count && r == -EINVAL; i++)
+	for (size_t i = pollable && rungs == ladder; i < count && r == -EINVAL; i++)
 		r = ring_try(ring, entries, sqpoll_idle_ms, rungs[i]);
 	if (r < 0) {
 		xyli_why_ring(r);
@@ -109,12 +113,10 @@ int xyli_ring_claim(struct xyli_ring *ring)
 	return 0;
 }
 
-int xyli_ring_notify(struct xyli_ring *ring)
+static int ring_notify(struct xyli_ring *ring)
 {
 	int fd, r;
 
-	if (ring->notify_fd >= 0)
-		return 0;
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
@@ -127,11 +129,25 @@ int xyli_ring_notify(struct xyli_ring *ring)
 	return 0;
 }
 
+int xyli_ring_poll_fd(struct xyli_ring *ring)
+{
+	int r = 0;
+
+	if (!ring->deferred)
+		return ring->uring.ring_fd;
+	if (ring->notify_fd < 0)
+		r = ring_notify(ring);
+	return r < 0 ? r : ring->notify_fd;
+}
+
 void xyli_ring_hush(struct xyli_ring *ring)
 {
 	uint64_t count;
-	ssize_t n = read(ring->notify_fd, &count, sizeof(count));
+	ssize_t n;
 
+	if (ring->notify_fd < 0)
+		return;
+	n = read(ring->notify_fd, &count, sizeof(count));
 	(void)n;
 }
 

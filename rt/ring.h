@@ -15,17 +15,18 @@ struct xyli_ring {
 	bool deferred;		/* DEFER_TASKRUN: completions come only when we ask */
 	bool flagged;		/* TASKRUN_FLAG: the SQ's flags say when to ask */
 	bool skips_cancels;	/* CQE_SKIP: a cancel that worked posts nothing */
-	int notify_fd;		/* eventfd, signalled when there is something to reap; -1: none */
+	int notify_fd;		/* eventfd that the kernel signals; -1: none */
 };
 
-/* Disabled, so that the thread which enables it becomes its one issuer. */
-int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idle_ms);
+/* Disabled, so that the thread which enables it becomes its one issuer.  pollable: its
+ * descriptor is to be polled, which DEFER_TASKRUN spoils (ring.c). */
+int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idle_ms, bool pollable);
 int xyli_ring_claim(struct xyli_ring *ring);	/* on the shard's thread, once */
 void xyli_ring_close(struct xyli_ring *ring);
 
-/* Have notify_fd from now on.  (Polling the ring itself is not enough: with DEFER_TASKRUN
- * its poll queue is not told of work that is held back.) */
-int xyli_ring_notify(struct xyli_ring *ring);
+/* A descriptor that is readable when there is something to reap: its own, or notify_fd
+ * if it is not pollable. */
+int xyli_ring_poll_fd(struct xyli_ring *ring);
 void xyli_ring_hush(struct xyli_ring *ring);	/* it has been noticed */
 
 /* Why a ring could not be set up, in a sentence a person can act on. */

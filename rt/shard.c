@@ -148,8 +148,10 @@ struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_erro
 		xyli_why_ring(r);
 		goto fail_anchored;
 	}
-	r = xyli_ring_open(shard->ring, config->ring_entries ? config->ring_entries : ENTRIES_DEFAULT,
-			   config->sqpoll_idle_ms);
+	shard->ring_entries = config->ring_entries ? config->ring_entries : ENTRIES_DEFAULT;
+	shard->sqpoll_idle_ms = config->sqpoll_idle_ms;
+	r = xyli_ring_open(shard->ring, shard->ring_entries, shard->sqpoll_idle_ms,
+			   xyli_check_valgrind());
 	if (r < 0)
 		goto fail_anchored;
 	shard->roots = xyli_roots_reserve();
@@ -161,6 +163,18 @@ fail_anchored:
 fail:
 	*ret_error = r;
 	return NULL;
+}
+
+int xyli_shard_poll_fd(struct xyli_shard *shard)
+{
+	struct xyli_ring *ring = shard->ring;
+	int r = 0;
+
+	if (ring->deferred && !ring->claimed) {
+		xyli_ring_close(ring);
+		r = xyli_ring_open(ring, shard->ring_entries, shard->sqpoll_idle_ms, true);
+	}
+	return r < 0 ? r : xyli_ring_poll_fd(ring);
 }
 
 void xyli_shard_close(struct xyli_shard *shard)

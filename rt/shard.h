@@ -61,6 +61,7 @@ struct xyli_shard {
 	struct xyl_stats stats;
 	unsigned number;
 	unsigned task_limit;
+	unsigned ring_entries, sqpoll_idle_ms;	/* as configured */
 	uint32_t anchor;		/* its own slot among the live shards */
 	int roots;			/* the number of its table of the program's roots */
 	const struct xyli_wait *until;	/* xyl_run: the task that the loop turns for */
@@ -80,6 +81,10 @@ extern _Thread_local struct xyli_shard *xyli_here __attribute__((tls_model("init
 /* NULL, and xyl_runtime_why, and the error: it could not be set up. */
 struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_error);
 void xyli_shard_close(struct xyli_shard *shard);	/* nothing is outstanding any more */
+
+/* Readable when the ring has something to reap.  Before the first turn the ring is made
+ * anew if it cannot be polled as it is. */
+int xyli_shard_poll_fd(struct xyli_shard *shard);
 
 /* Around a stretch in which this thread runs it. */
 int xyli_shard_enter(struct xyli_shard *shard, void *stack_limit);

@@ -2,9 +2,9 @@
 /*
  * A runtime inside a loop of the program's own.
  *
- * Design notes.  xyl_runtime_fd is an epoll descriptor over three: the ring's eventfd (a
- * CQE), the doorbell (a post), and a timerfd that stands at the next deadline, or at once
- * when tasks are ready still.  Between two drives the shard counts as asleep, so that posts
+ * Design notes.  xyl_runtime_fd is an epoll descriptor over three: the ring (a CQE), the
+ * doorbell (a post), and a timerfd that stands at the next deadline, or at once when
+ * tasks are ready still.  Between two drives the shard counts as asleep, so that posts
  * ring.
  */
 #include <errno.h>
@@ -32,13 +32,13 @@ static int drive_open(struct xyl_runtime *rt)
 	if (rt->drive_fd < 0 || rt->drive_timer_fd < 0)
 		r = -errno;
 	if (r == 0)
-		r = xyli_ring_notify(rt->shard->ring);
-	if (r == 0)
 		r = drive_watch(rt->drive_fd, rt->drive_timer_fd);
 	if (r == 0)
 		r = drive_watch(rt->drive_fd, rt->shard->inbox.bell_fd);
 	if (r == 0)
-		r = drive_watch(rt->drive_fd, rt->shard->ring->notify_fd);
+		r = xyli_shard_poll_fd(rt->shard);
+	if (r >= 0)
+		r = drive_watch(rt->drive_fd, r);
 	if (r < 0)
 		xyli_drive_done(rt);
 	return r;

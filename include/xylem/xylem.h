@@ -391,7 +391,11 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 struct xyl_runtime;
 XYL_API int xyl_runtime_new(struct xyl_runtime **ret_rt, const struct xyl_config *config);
 XYL_API int xyl_runtime_start(struct xyl_runtime *rt);	/* -EBUSY: driven, started or stopped before */
-XYL_API int xyl_runtime_fd(struct xyl_runtime *rt);	/* readable: time to drive; owned by rt */
+
+/* Readable: time to drive.  Owned by rt.  Best asked for before the first drive: only
+ * then can the ring be made for it (afterwards, on Linux 6.18, completions of eventfds
+ * may go unnoticed).  -EINVAL: started or stopped. */
+XYL_API int xyl_runtime_fd(struct xyl_runtime *rt);
 
 /* Any attached thread.  NULL as with xyl_spawn.  A runtime that begins to stop before
  * the task has arrived refuses it: it is done then, aborted, without having run. */
