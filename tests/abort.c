@@ -555,6 +555,7 @@ struct close_scope {
 	struct xyl_frame frame;
 	struct xyl_future *gate;
 	int *ended;
+	bool at_once;
 	struct xyl_scope *scope;
 	ssize_t n, closed;
 };
@@ -567,20 +568,25 @@ static xyl_step close_scope(void *frame)
 	self->scope = xyl_scope_new(NULL);
 	xyl_scope_spawn(self->scope, slow_to_end, .gate = self->gate, .ended = self->ended);
 	xyl_scope_spawn(self->scope, slow_to_end, .gate = self->gate, .ended = self->ended);
-	XYL_AWAIT(self->n, xyl_scope_join(self->scope));
-	CHECK_EQ(self->n, -ECANCELED);
+	if (self->at_once)
+		XYL_AWAIT(self->n, xyl_yield());
+	else
+		XYL_AWAIT(self->n, xyl_scope_join(self->scope));
+	CHECK_EQ(self->n, self->at_once ? 0 : -ECANCELED);
 	XYL_AWAIT(self->closed, xyl_scope_close(self->scope));
 	CHECK_EQ(*self->ended, 2);
 	CHECK_EQ(xyl_scope_count(self->scope), 0);
 	XYL_END(self->closed);
 }
 
-TEST(scope_close_in_an_aborted_task_runs_to_its_end)
+/* The abort comes before the close, or while it waits. */
+static void abort_closer(bool at_once)
 {
 	struct driven driven = drive_begin(NULL);
 	struct xyl_future *gate = xyl_future_new();
 	int ended = 0;
-	struct xyl_task *task = DRIVE_SPAWN(&driven, close_scope, .gate = gate, .ended = &ended);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, close_scope, .gate = gate, .ended = &ended,
+					    .at_once = at_once);
 
 	drive(&driven, 2);
 	xyl_abort(task);
@@ -595,6 +601,12 @@ TEST(scope_close_in_an_aborted_task_runs_to_its_end)
 	CHECK_EQ(ended, 2);
 	CHECK_EQ(xyl_result(task), 0);
 	drive_end(&driven);
+}
+
+TEST(scope_close_in_an_aborted_task_runs_to_its_end)
+{
+	abort_closer(false);
+	abort_closer(true);
 }
 
 /* ---- nothing is left ------------------------------------------------------------------------------ */

@@ -616,6 +616,26 @@ TEST(a_value_of_ecanceled_that_came_before_the_bound_passed_is_kept_too)
 	value_then_bound(-ECANCELED);
 }
 
+/* The bound has cut it; before it runs, the abort comes: that is the stronger word. */
+TEST(an_abort_between_the_bound_and_its_result_wins)
+{
+	const struct xyl_config config = { .turn_budget = 1 };
+	struct driven driven = drive_begin(&config);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, wait_for, .future = xyl_future_new());
+
+	drive(&driven, 1);
+	DRIVE_SPAWN(&driven, hold_turn, .turns = 1);
+	drive(&driven, 1);	/* it yields: it is on the run queue before the task */
+	pass_time(2 * SHORT_NS);
+	drive(&driven, 1);
+	CHECK(!xyl_is_done(task));
+	CHECK_EQ(driven.rt->shard->timers.count, 0);
+	xyl_abort(task);
+	drive(&driven, 1);
+	CHECK_EQ(xyl_result(task), -ECANCELED);
+	drive_end(&driven);
+}
+
 /* ---- what it was waiting for goes on -------------------------------------------------------------------- */
 
 struct sleep_and_give {
