@@ -90,7 +90,8 @@ static void all_are_found(size_t size)
 	int complete = 0;
 
 	xyli_heap_start();
-	xyli_heap_size((size_t)64 << 20, 0);	/* bdwgc's variables name what it grew by last */
+	xyli_heap_size((size_t)256 << 20, 0);
+	xyl_alloc(size);	/* takes the block that bdwgc grew by: stale words of this stack name it */
 	for (int i = 0; i < TRIALS; i++) {
 		run_as_loop(exact_trial, &trial);
 		complete += dead_of(trial.hidden, OBJECTS) == OBJECTS;
