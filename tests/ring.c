@@ -18,6 +18,7 @@
 
 #include <liburing.h>
 
+#include "gc/check.h"
 #include "rt/ring.h"
 #include "rt/shard.h"
 #include "tests/run.h"
@@ -304,13 +305,16 @@ enum {
 static void check_rung(unsigned unknown, unsigned expected, unsigned calls, unsigned idle_ms)
 {
 	struct xyl_config config = { .sqpoll_idle_ms = idle_ms };
+	bool polled;
 
+	xyl_collect();	/* starts the library, which then knows */
+	polled = xyli_check_valgrind() && !idle_ms;
 	memset(&kernel, 0, sizeof(kernel));
 	kernel.unknown_flags = unknown;
-	CHECK_EQ(RUN_WITH(&config, all, .many = test_scaled(MANY), .expected = expected,
+	CHECK_EQ(RUN_WITH(&config, all, .many = test_scaled(MANY), .expected = polled ? 0 : expected,
 			  .unexpected = unknown),
 		 0);
-	CHECK_EQ(kernel.calls, calls);
+	CHECK(polled || kernel.calls == calls);	/* a ring that is polled has a ladder of its own */
 	CHECK_EQ(strcmp(xyl_runtime_why(), ""), 0);
 	check_bell(&config);
 	memset(&kernel, 0, sizeof(kernel));

@@ -500,6 +500,41 @@ TEST(a_completion_makes_it_readable)
 	drive_end(&driven);
 }
 
+struct watch {
+	struct xyl_frame frame;
+	int fd;
+	ssize_t n;
+};
+
+static xyl_step watch(void *frame)
+{
+	struct watch *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_poll(self->fd, POLLIN));
+	XYL_END(self->n);
+}
+
+/* An eventfd of the ring's would miss these: one eventfd does not signal another. */
+TEST(an_eventfd_that_a_task_polls_makes_it_readable)
+{
+	struct driven driven = drive_begin(NULL);
+	uint64_t one_more = 1;
+
+	for (int i = 0; i < 10; i++) {
+		int fd = eventfd(0, EFD_CLOEXEC);
+		struct xyl_task *task = DRIVE_SPAWN(&driven, watch, .fd = fd);
+
+		settle(driven.rt);
+		CHECK(!is_readable(driven.rt, 0));
+		CHECK(write(fd, &one_more, sizeof(one_more)) == sizeof(one_more));
+		poll_until_done(driven.rt, task);
+		CHECK_EQ(xyl_result(task), POLLIN);
+		close(fd);
+	}
+	drive_end(&driven);
+}
+
 TEST(an_abort_makes_it_readable)
 {
 	struct driven driven = drive_begin(NULL);
