@@ -4,7 +4,7 @@
  *
  * bdwgc hands out a page's worth of one size at a time (GC_generic_malloc_many);
  * taking one off the list is three instructions and no lock.  The lists are dropped
- * before every collection: what is on them is free, and the sweep finds it again.
+ * before a shard's own collections: what is on them is free, and the sweep finds it again.
  */
 #ifndef XYLI_GC_BLOCK_H
 #define XYLI_GC_BLOCK_H

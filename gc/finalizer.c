@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "gc/bdwgc.h"
 #include "gc/check.h"
@@ -35,30 +36,43 @@ static void calls_run(void *base, void *data)
 		call->fn((char *)base + call->offset, call->arg);
 }
 
-/* The first call of base's list, off bdwgc's table for the moment. */
-static struct call *calls_take(void *base)
+/* bdwgc says that it has no memory only by leaving this alone. */
+static void no_memory(void *base, void *data)
 {
-	GC_finalization_proc fn = NULL;
-	void *data = NULL;
-
-	GC_register_finalizer_no_order(base, NULL, NULL, &fn, &data);
-	return fn == calls_run ? data : NULL;
+	(void)base;
+	(void)data;
 }
 
-static void calls_append(void *base, struct call *call)
+/* Replaces in place where there is a list already, which needs no memory. */
+static bool calls_set(void *base, struct call *first, struct call **ret_before)
 {
-	struct call *first = calls_take(base), **last = &first;
+	GC_finalization_proc before = no_memory;
+	void *data = NULL;
 
+	GC_register_finalizer_no_order(base, calls_run, first, &before, &data);
+	*ret_before = before == calls_run ? data : NULL;
+	return before != no_memory;
+}
+
+static bool calls_append(void *base, struct call *call)
+{
+	struct call *first, *unused, **last = &first;
+
+	if (!calls_set(base, call, &first))
+		return false;
+	if (!first)
+		return true;
 	while (*last)
 		last = &(*last)->next;
 	*last = call;
-	GC_register_finalizer_no_order(base, calls_run, first, NULL, NULL);
+	return calls_set(base, first, &unused);
 }
 
 int xyl_on_collect(void *obj, void (*fn)(void *obj, void *arg), void *arg)
 {
 	void *base;
 	struct call *call;
+	bool kept;
 
 	xyli_heap_start();
 	base = xyli_heap_base(obj);
@@ -70,9 +84,19 @@ int xyl_on_collect(void *obj, void (*fn)(void *obj, void *arg), void *arg)
 	*call = (struct call){ .fn = fn, .arg = arg, .offset = (size_t)((char *)obj - (char *)base) };
 	xyli_check_finalizable(base, true);
 	pthread_mutex_lock(&calls_lock);
-	calls_append(base, call);
+	kept = calls_append(base, call);
 	pthread_mutex_unlock(&calls_lock);
-	return 0;
+	return kept ? 0 : -ENOMEM;
+}
+
+/* bdwgc ends the process when it has no memory for the first table: have it now. */
+void xyli_finalizers_start(void)
+{
+	void *obj = GC_malloc(sizeof(void *));
+	struct call *unused;
+
+	if (obj && calls_set(obj, NULL, &unused))
+		GC_register_finalizer_no_order(obj, NULL, NULL, NULL, NULL);
 }
 
 void xyli_finalizers_run(void)

@@ -21,6 +21,7 @@
 
 #include "gc/bdwgc.h"
 #include "gc/check.h"
+#include "gc/finalizer.h"
 #include "gc/pace.h"
 #include "gc/world.h"
 #include "xylem/xylem.h"
@@ -55,6 +56,7 @@ static void heap_init(void)
 	GC_allow_register_threads();
 	GC_set_disable_automatic_collection(1);
 	GC_set_allocd_bytes_per_finalizer(0);	/* the other way malloc would collect */
+	xyli_finalizers_start();
 	xyli_pace_start();
 	xyli_world_start();
 	xyli_check_start();

@@ -32,6 +32,7 @@ static unsigned world_parked;		/* of those; under world_lock; check build only *
 static pthread_key_t world_exit_key;
 static _Thread_local bool world_member;
 static _Thread_local bool world_engaged;
+static _Thread_local bool world_borrowed;	/* bdwgc knew it before: the program uses it, too */
 
 static void world_join(void)
 {
@@ -73,7 +74,7 @@ bool xyli_world_attached(void)
 int xyl_thread_attach(void)
 {
 	struct GC_stack_base base;
-	int r = 0;
+	int known, r = 0;
 
 	xyli_heap_start();
 	if (world_member)
@@ -81,10 +82,12 @@ int xyl_thread_attach(void)
 	if (GC_get_stack_base(&base) != GC_SUCCESS)
 		return -ENOMEM;
 	pthread_mutex_lock(&world_lock);
-	if (GC_register_my_thread(&base) == GC_SUCCESS)
+	known = GC_register_my_thread(&base);
+	if (known == GC_SUCCESS || known == GC_DUPLICATE)
 		world_join();
 	else
 		r = -ENOMEM;
+	world_borrowed = known == GC_DUPLICATE;
 	pthread_mutex_unlock(&world_lock);
 	return r;
 }
@@ -101,7 +104,8 @@ int xyl_thread_detach(void)
 	if (world_engaged)
 		return -EBUSY;
 	pthread_mutex_lock(&world_lock);
-	GC_unregister_my_thread();
+	if (!world_borrowed)
+		GC_unregister_my_thread();
 	world_leave();
 	pthread_mutex_unlock(&world_lock);
 	return 0;

@@ -124,11 +124,22 @@ static void acceptor_arm(struct xyl_io *io)
 }
 
 /* Does this error say nothing about the next try? */
-static bool accept_is_worth_retrying(struct xyli_acceptor *acceptor, int res)
+static bool is_worth_retrying(int res)
 {
-	if (res == -EINVAL && !acceptor->single)
-		return acceptor->single = true;
 	return res == -ECANCELED || res == -EINTR || res == -ECONNABORTED;
+}
+
+/* For the first in the queue; or for nobody. */
+static void accept_result(struct xyl_io *io, int res)
+{
+	struct xyli_acceptor *acceptor = io->acceptor;
+
+	if (res == -EINVAL && !acceptor->single)
+		acceptor->single = true;
+	else if (res >= 0 && !acceptor->queue.first)
+		store_put(io, res);
+	else if (acceptor->queue.first && !is_worth_retrying(res))
+		queue_serve(acceptor, res);
 }
 
 static void accept_settle(struct xyli_op *op, int res, unsigned cqe_flags)
@@ -137,10 +148,7 @@ static void accept_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	struct xyli_acceptor *acceptor = io->acceptor;
 
 	(void)cqe_flags;
-	if (res >= 0 && !acceptor->queue.first)
-		store_put(io, res);
-	else if (acceptor->queue.first && !accept_is_worth_retrying(acceptor, res))
-		queue_serve(acceptor, res);
+	accept_result(io, res);
 	if (op->state != XYLI_OP_FREE)
 		return;		/* more will come */
 	if (acceptor->queue.first)

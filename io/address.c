@@ -16,6 +16,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "gc/check.h"
+
 int xyli_address_error(int gai)
 {
 	switch (gai) {
@@ -25,6 +27,8 @@ int xyli_address_error(int gai)
 		return -EAGAIN;
 	case EAI_MEMORY:
 		return -ENOMEM;
+	case EAI_FAIL:
+		return -EIO;
 	case EAI_SYSTEM:
 		return errno ? -errno : -EIO;
 	case EAI_SERVICE:
@@ -100,6 +104,7 @@ static void *lookup_thread(void *arg)
 	ssize_t n;
 
 	lookup->error = xyli_address_error(lookup_run(lookup, AI_ADDRCONFIG));
+	xyli_check_gives(lookup);
 	if (atomic_exchange(&lookup->state, LOOKUP_DONE) == LOOKUP_LEFT) {
 		lookup_free(lookup);
 		return NULL;
@@ -111,6 +116,7 @@ static void *lookup_thread(void *arg)
 
 static int lookup_start_thread(struct xyli_lookup *lookup)
 {
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
 	sigset_t all, before;
 	int r;
 
@@ -118,6 +124,8 @@ static int lookup_start_thread(struct xyli_lookup *lookup)
 	if (lookup->done_fd < 0)
 		return -errno;
 	sigfillset(&all);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	r = -pthread_create(&lookup->thread, NULL, lookup_thread, lookup);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -150,7 +158,10 @@ static bool lookup_has_thread(const struct xyli_lookup *lookup)
 
 bool xyli_lookup_is_done(struct xyli_lookup *lookup)
 {
-	return !lookup_has_thread(lookup) || atomic_load(&lookup->state) == LOOKUP_DONE;
+	if (lookup_has_thread(lookup) && atomic_load(&lookup->state) != LOOKUP_DONE)
+		return false;
+	xyli_check_takes(lookup);
+	return true;
 }
 
 void xyli_lookup_drop(struct xyli_lookup *lookup)

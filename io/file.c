@@ -99,11 +99,6 @@ static bool read_from_cache(struct xyl_io *io, void *buf, size_t len, int64_t of
 	return n == (ssize_t)len;
 }
 
-static size_t length_cut(size_t len)
-{
-	return len < INT32_MAX - 4095 ? len : INT32_MAX - 4095;
-}
-
 static xyl_pending positional(const char *function, const struct xyli_op_kind *kind, struct xyl_io *io,
 			      void *buf, size_t len, int64_t offset)
 {
@@ -116,7 +111,7 @@ static xyl_pending positional(const char *function, const struct xyli_op_kind *k
 		r = -EINVAL;
 	if (r < 0)
 		return xyli_done(task, r);
-	len = length_cut(len);
+	len = xyli_io_length(len);
 	if (reads && read_from_cache(io, buf, len, offset))
 		return xyli_done(task, (ssize_t)len);
 	op = record_new(task, io, kind, reads ? IORING_OP_READ : IORING_OP_WRITE);

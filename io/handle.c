@@ -20,10 +20,6 @@
 
 /* ---- the weak list of open handles ------------------------------------------------ */
 
-struct xyli_handle_list {
-	uintptr_t first;	/* complemented; 0: none */
-};
-
 static uintptr_t hide(struct xyl_io *io)
 {
 	return io ? ~(uintptr_t)io : 0;
@@ -36,15 +32,15 @@ static struct xyl_io *reveal(uintptr_t hidden)
 
 static void list_add(struct xyl_io *io)
 {
-	struct xyli_handle_list *list = io->shard->handles;
-	struct xyl_io *first = reveal(list->first);
+	struct xyli_shard *shard = io->shard;
+	struct xyl_io *first = reveal(shard->first_handle);
 
-	io->next = list->first;
+	io->next = shard->first_handle;
 	io->prev = 0;
 	if (first)
 		first->prev = hide(io);
-	list->first = hide(io);
-	xyli_count(&io->shard->stats.handles_open, 1);
+	shard->first_handle = hide(io);
+	xyli_count(&shard->stats.handles_open, 1);
 }
 
 static void list_remove(struct xyl_io *io)
@@ -54,7 +50,7 @@ static void list_remove(struct xyl_io *io)
 	if (prev)
 		prev->next = io->next;
 	else
-		io->shard->handles->first = io->next;
+		io->shard->first_handle = io->next;
 	if (next)
 		next->prev = io->prev;
 	io->next = io->prev = 0;
@@ -128,7 +124,7 @@ static void io_close_begin(struct xyl_io *io)
 	xyli_acceptor_shut(io);
 	if (io->positional)
 		positional_cancel(io);
-	if (io->kind == XYLI_IO_SOCKET)
+	if (io->kind == XYLI_IO_SOCKET && io->held > 1)
 		shutdown(io->fd, SHUT_RDWR);
 	leftovers_drop(io);
 	xyli_io_release(io);
@@ -202,7 +198,7 @@ static void io_collected(void *obj, void *arg)
 /* For a shard that stops: close all, and say how many are open still. */
 static size_t handles_close(struct xyli_shard *shard)
 {
-	struct xyl_io *io = reveal(shard->handles->first);
+	struct xyl_io *io = reveal(shard->first_handle);
 
 	while (io) {
 		struct xyl_io *next = reveal(io->next);
@@ -233,7 +229,7 @@ static enum xyli_io_kind kind_of(mode_t mode)
 {
 	if (S_ISREG(mode) || S_ISBLK(mode))
 		return XYLI_IO_FILE;
-	return S_ISSOCK(mode) ? XYLI_IO_SOCKET : XYLI_IO_PIPE;
+	return S_ISSOCK(mode) ? XYLI_IO_SOCKET : XYLI_IO_OTHER;
 }
 
 /* io_uring gives EAGAIN on a non-blocking descriptor instead of waiting. */
@@ -268,27 +264,18 @@ int xyl_io_fd(const struct xyl_io *io)
 	return io->fd >= 0 ? io->fd : -EBADF;
 }
 
-static int io_bind(struct xyl_io *io, struct xyli_shard *shard)
-{
-	if (!shard->handles) {
-		shard->handles = xyl_new(struct xyli_handle_list);
-		if (!shard->handles)
-			return -ENOMEM;
-		shard->close_handles = handles_close;
-	}
-	io->shard = shard;
-	list_add(io);
-	return 0;
-}
-
 int xyli_io_use(struct xyl_io *io, struct xyli_shard *shard)
 {
 	if (io->fd < 0 || io->closing)
 		return -EBADF;
 	if (__builtin_expect(io->shard == shard, 1))
 		return 0;
-	if (!io->shard)
-		return io_bind(io, shard);
+	if (!io->shard) {
+		io->shard = shard;
+		shard->close_handles = handles_close;
+		list_add(io);
+		return 0;
+	}
 	xyli_count(&shard->stats.foreign_submits, 1);
 	return -EXDEV;
 }

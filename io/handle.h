@@ -21,7 +21,7 @@
 
 enum xyli_io_kind {
 	XYLI_IO_FILE,	/* regular file or block device: not cancelled in the kernel */
-	XYLI_IO_PIPE,	/* anything else that is read and written */
+	XYLI_IO_OTHER,	/* a pipe, a terminal, anything else that is read and written */
 	XYLI_IO_SOCKET,
 };
 
@@ -54,6 +54,7 @@ struct xyl_io {
 	uint8_t kind;			/* enum xyli_io_kind */
 	bool closing;
 	bool broken;			/* a part of a write got out: no more writes */
+	bool torn;			/* bytes were lost for want of memory: no more reads */
 	bool reads_nowait;		/* worth a try without the ring */
 	int close_result;
 	uintptr_t next, prev;		/* complemented: open handles of a shard, weakly */
@@ -68,6 +69,12 @@ int xyli_io_use(struct xyl_io *io, struct xyli_shard *shard);
 /* An operation of it is under way; has been settled. */
 void xyli_io_hold(struct xyl_io *io);
 void xyli_io_release(struct xyl_io *io);
+
+/* What one system call may be asked to transfer: the kernel itself does no more. */
+static inline uint32_t xyli_io_length(size_t len)
+{
+	return len < INT32_MAX - 4095 ? (uint32_t)len : INT32_MAX - 4095;
+}
 
 /* A descriptor that came too late for anyone. */
 void xyli_io_close_late(struct xyli_shard *shard, int fd);

@@ -23,7 +23,7 @@ static int listener_open(struct xyl_io **ret_io, const struct sockaddr *address,
 {
 	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct xyl_io *io;
-	int one = 1, r;
+	int one = 1, zero = 0, r;
 
 	if (fd < 0)
 		return -errno;
@@ -31,6 +31,8 @@ static int listener_open(struct xyl_io **ret_io, const struct sockaddr *address,
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));	/* inherited */
 	}
+	if (address->sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
 	r = socket_listen(fd, address, len);
 	io = r == 0 ? xyli_io_new(fd, XYLI_IO_SOCKET) : NULL;
 	if (!io) {
@@ -52,6 +54,9 @@ int xyl_tcp_listen(struct xyl_io **ret_io, const char *host, const char *port)
 	if (r < 0)
 		return r;
 	r = -ENOENT;
+	for (struct addrinfo *at = found; !host && at && r < 0; at = at->ai_next)
+		if (at->ai_family == AF_INET6)	/* which takes IPv4 as well */
+			r = listener_open(ret_io, at->ai_addr, at->ai_addrlen);
 	for (struct addrinfo *at = found; at && r < 0; at = at->ai_next)
 		r = listener_open(ret_io, at->ai_addr, at->ai_addrlen);
 	freeaddrinfo(found);

@@ -16,8 +16,6 @@
 
 #include "io/handle.h"
 
-#define TRANSFER_MAX ((size_t)1 << 31)	/* the kernel's own limit, less a page */
-
 static bool op_was_cut(const struct xyli_stream_op *op, int res)
 {
 	const struct xyl_io *io = op->op.handle;
@@ -40,7 +38,7 @@ static void op_advance(struct xyli_stream_op *op, int res)
 	if (res > 0)
 		op->done += (size_t)res;
 	op->op.buf = op->buf + op->done;
-	op->op.len = op->op.buf_bytes = (uint32_t)(op->want - op->done);
+	op->op.len = op->op.buf_bytes = xyli_io_length(op->want - op->done);
 }
 
 /* Cut off by a close: the error is ours, not what the shutdown made the kernel say. */
@@ -53,20 +51,17 @@ static ssize_t op_error(const struct xyli_stream_op *op, int res)
 
 /* ---- reading ------------------------------------------------------------------------ */
 
+/* The pushback is empty: whoever asked the kernel had emptied it before. */
 static void pushback_put(struct xyl_io *io, const char *bytes, size_t len)
 {
-	char *all = xyl_alloc_bytes(len + io->pushback_len);
-
-	if (!all) {	/* bytes are lost: so is the stream, and its next reader will know */
-		io->broken = true;
-		shutdown(io->fd, SHUT_RDWR);
+	XYLI_MUST(io->pushback_len == 0);
+	io->pushback = xyl_alloc_bytes(len);
+	if (!io->pushback) {
+		io->torn = true;	/* every later read says so */
 		return;
 	}
-	memcpy(all, bytes, len);
-	if (io->pushback_len)
-		memcpy(all + len, io->pushback, io->pushback_len);
-	io->pushback = all;
-	io->pushback_len += len;
+	memcpy(io->pushback, bytes, len);
+	io->pushback_len = len;
 }
 
 static size_t pushback_take(struct xyl_io *io, char *buf, size_t len)
@@ -87,9 +82,9 @@ bool xyli_stream_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
 {
 	struct xyl_io *io = op->op.handle;
 
-	if (op->lane == &io->out) {
-		*ret_result = -EPIPE;
-		return io->broken;
+	if (op->lane == &io->out || io->torn) {
+		*ret_result = io->torn ? -EIO : -EPIPE;
+		return io->torn || io->broken;
 	}
 	op->done += pushback_take(io, op->buf + op->done, op->want - op->done);
 	op_advance(op, 0);
@@ -188,7 +183,7 @@ static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
 	bool socket = io->kind == XYLI_IO_SOCKET;
 
 	op->buf = buf;
-	op->want = len < TRANSFER_MAX ? len : TRANSFER_MAX - 4096;
+	op->want = whole ? len : xyli_io_length(len);
 	op->whole = whole;
 	op->op.kind = reads ? &read_kind : &write_kind;
 	op->op.opcode = reads ? (socket ? IORING_OP_RECV : IORING_OP_READ) :

@@ -18,10 +18,13 @@ void xyli_table_init(struct xyli_table *table)
 /* Put a slot that was never used on the free list. */
 static bool table_open_slot(struct xyli_table *table)
 {
-	if (table->used == table->slots.cap &&
-	    (table->used + XYLI_CHUNK_SLOTS > XYLI_TABLE_MAX || !xyli_chunks_grow(&table->slots)))
+	uint32_t used = atomic_load_explicit(&table->used, memory_order_relaxed);
+
+	if (used == table->slots.cap &&
+	    (used + XYLI_CHUNK_SLOTS > XYLI_TABLE_MAX || !xyli_chunks_grow(&table->slots)))
 		return false;
-	table->free = table->used++;
+	table->free = used;
+	atomic_store_explicit(&table->used, used + 1, memory_order_release);
 	return true;
 }
 
@@ -53,9 +56,10 @@ bool xyli_table_clear_away(struct xyli_table *table, uint32_t index, uint32_t ge
 
 size_t xyli_table_count(const struct xyli_table *table)
 {
-	uint64_t away = atomic_load_explicit(&table->cleared_away, memory_order_relaxed);
+	/* In this order: what is cleared was taken before. */
+	uint64_t gone = atomic_load(&table->cleared_away) + atomic_load(&table->cleared);
 
-	return (size_t)(atomic_load(&table->taken) - atomic_load(&table->cleared) - away);
+	return (size_t)(atomic_load(&table->taken) - gone);
 }
 
 void *xyli_table_get(const struct xyli_table *table, uint32_t index, uint32_t generation)

@@ -34,7 +34,7 @@ _Static_assert(sizeof(struct xyli_slot) == XYLI_CHUNK_SLOT, "a root costs 16 byt
 
 struct xyli_table {			/* lies in scanned memory */
 	struct xyli_chunks slots;
-	uint32_t used;			/* slots that were ever taken */
+	atomic_uint used;		/* slots that were ever taken */
 	uint32_t free;			/* first of the owner's free list */
 	atomic_uint freed_away;		/* first of those that other threads cleared */
 	atomic_uint_fast64_t taken, cleared;	/* written by the owner */
@@ -54,7 +54,8 @@ size_t xyli_table_count(const struct xyli_table *table);
 /* The object, or NULL if the slot has been cleared since.  Any thread. */
 void *xyli_table_get(const struct xyli_table *table, uint32_t slot, uint32_t generation);
 
-/* Call visit for each taken slot, in order; returns how many.  Owner only. */
+/* Call visit for each taken slot, in order; returns how many.  Any thread: slots may come
+ * and go meanwhile. */
 size_t xyli_table_visit(const struct xyli_table *table,
 			void (*visit)(uint32_t slot, void *obj, void *arg), void *arg);
 
@@ -75,7 +76,7 @@ static inline uint32_t xyli_table_generation(const struct xyli_table *table, uin
 static inline void xyli_table_bump(atomic_uint_fast64_t *count)
 {
 	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
+			      memory_order_release);
 }
 
 /* Name obj in a free slot, and tell its generation.  Owner only. */

@@ -9,7 +9,6 @@
  * has room again and nothing that settling does can disturb the walk.
  */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
 
@@ -19,6 +18,8 @@
 #include "rt/shard.h"
 
 #define REAP_BATCH 64
+#define BLIND_NAP_NS (10 * XYL_MS)
+#define BLIND_NAP_MAX_S 1000000000	/* longer is for ever */
 
 /* What a system call on the ring may say and mean nothing by it: try again next turn. */
 static bool is_transient(int r)
@@ -114,7 +115,7 @@ void xyli_ring_flush(struct xyli_shard *shard)
 /* ---- 6: enter ------------------------------------------------------------------- */
 
 /* The kernel holds back work for us, or CQEs that did not fit. */
-static bool ring_has_news(const struct xyli_shard *shard)
+static bool ring_holds_back(const struct xyli_shard *shard)
 {
 	unsigned flags = __atomic_load_n(shard->ring->uring.sq.kflags, __ATOMIC_RELAXED);
 
@@ -124,7 +125,7 @@ static bool ring_has_news(const struct xyli_shard *shard)
 
 bool xyli_ring_has_news(const struct xyli_shard *shard)
 {
-	return io_uring_cq_ready(&shard->ring->uring) || ring_has_news(shard);
+	return io_uring_cq_ready(&shard->ring->uring) || ring_holds_back(shard);
 }
 
 /* Submit, and let held-back completions run; never wait. */
@@ -134,7 +135,7 @@ static void enter_briefly(struct xyli_shard *shard)
 
 	if (__atomic_load_n(uring->sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW)
 		xyli_count(&shard->stats.overflow, 1);
-	if (io_uring_sq_ready(uring) || ring_has_news(shard))
+	if (io_uring_sq_ready(uring) || ring_holds_back(shard))
 		ring_judge(shard, io_uring_submit_and_get_events(uring));
 }
 
@@ -174,9 +175,11 @@ static void nap_in_poll(struct nap *nap)
 	struct pollfd pollfd = { .fd = uring->ring_fd, .events = POLLIN };
 	struct timespec ts = xyli_timespec(nap->ns);
 
+	if (nap->shard->ring->deferred && nap->ns > BLIND_NAP_NS)
+		ts = xyli_timespec(BLIND_NAP_NS);	/* it turned by hand before: poll is not told */
 	nap->r = io_uring_submit_and_get_events(uring);
 	if (nap->r >= 0 && !io_uring_cq_ready(uring))
-		ppoll(&pollfd, 1, nap->ns == XYLI_NEVER ? NULL : &ts, NULL);
+		ppoll(&pollfd, 1, ts.tv_sec > BLIND_NAP_MAX_S ? NULL : &ts, NULL);
 	if (nap->r >= 0)
 		nap->r = io_uring_get_events(uring);
 }

@@ -57,7 +57,7 @@ static void ring_unmap(struct xyli_ring *ring)
 static int ring_try(struct xyli_ring *ring, unsigned entries, unsigned idle_ms, unsigned flags)
 {
 	struct io_uring_params params = {
-		.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
+		.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED,
 		.cq_entries = entries * CQ_PER_SQ,
 		.sq_thread_idle = idle_ms,
 	};

@@ -6,8 +6,8 @@
  * pin (the graveyard).
  *
  * SIGPIPE: a write to a pipe without readers raises it in the thread that submits, and
- * io_uring's write has no MSG_NOSIGNAL.  It is blocked while a thread runs a shard, and
- * one that came meanwhile is taken back.
+ * io_uring's write has no MSG_NOSIGNAL.  It is blocked while a thread runs a shard (and
+ * between two drives, where a write may still go on), and one that came is taken back.
  */
 #include "rt/shard.h"
 
@@ -150,8 +150,7 @@ struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_erro
 	}
 	shard->ring_entries = config->ring_entries ? config->ring_entries : ENTRIES_DEFAULT;
 	shard->sqpoll_idle_ms = config->sqpoll_idle_ms;
-	r = xyli_ring_open(shard->ring, shard->ring_entries, shard->sqpoll_idle_ms,
-			   xyli_check_valgrind());
+	r = xyli_ring_open(shard->ring, shard->ring_entries, shard->sqpoll_idle_ms, false);
 	if (r < 0)
 		goto fail_anchored;
 	shard->roots = xyli_roots_reserve();
@@ -167,14 +166,14 @@ fail:
 
 int xyli_shard_poll_fd(struct xyli_shard *shard)
 {
-	struct xyli_ring *ring = shard->ring;
-	int r = 0;
+	struct xyli_ring *ring = shard->ring, pollable;
 
-	if (ring->deferred && !ring->claimed) {
+	if (ring->deferred && !ring->claimed &&
+	    xyli_ring_open(&pollable, shard->ring_entries, shard->sqpoll_idle_ms, true) == 0) {
 		xyli_ring_close(ring);
-		r = xyli_ring_open(ring, shard->ring_entries, shard->sqpoll_idle_ms, true);
+		*ring = pollable;
 	}
-	return r < 0 ? r : xyli_ring_poll_fd(ring);
+	return xyli_ring_poll_fd(ring);
 }
 
 void xyli_shard_close(struct xyli_shard *shard)
@@ -182,6 +181,7 @@ void xyli_shard_close(struct xyli_shard *shard)
 	xyli_ring_close(shard->ring);
 	xyli_inbox_done(&shard->inbox);
 	xyli_roots_release(shard->roots);
+	xyli_blocks_drop(&shard->blocks);	/* a finished task may be held, and holds its shard */
 	shard_unanchor(shard);
 }
 
@@ -191,6 +191,9 @@ static void sigpipe_block(struct xyli_shard *shard)
 {
 	sigset_t pipe_only, pending;
 
+	if (shard->sigpipe_blocked)
+		return;
+	shard->sigpipe_blocked = true;
 	sigemptyset(&pipe_only);
 	sigaddset(&pipe_only, SIGPIPE);
 	sigpending(&pending);
@@ -198,11 +201,20 @@ static void sigpipe_block(struct xyli_shard *shard)
 	pthread_sigmask(SIG_BLOCK, &pipe_only, &shard->signals_before);
 }
 
+/* Without DEFER_TASKRUN a write under way may go on in any system call of the thread's. */
+static bool sigpipe_may_come(const struct xyli_shard *shard)
+{
+	return !shard->ring->deferred && shard->stats.ops_outstanding > 0;
+}
+
 static void sigpipe_restore(struct xyli_shard *shard)
 {
 	struct timespec at_once = { 0, 0 };
 	sigset_t pipe_only;
 
+	if (sigpipe_may_come(shard))
+		return;
+	shard->sigpipe_blocked = false;
 	sigemptyset(&pipe_only);
 	sigaddset(&pipe_only, SIGPIPE);
 	if (!shard->sigpipe_pending_before)
@@ -213,8 +225,11 @@ static void sigpipe_restore(struct xyli_shard *shard)
 
 int xyli_shard_enter(struct xyli_shard *shard, void *stack_limit)
 {
-	int r = xyli_ring_claim(shard->ring);
+	int r;
 
+	if (xyli_check_valgrind() && !shard->by_hand)
+		xyli_shard_poll_fd(shard);	/* it will wait in poll(2) */
+	r = xyli_ring_claim(shard->ring);
 	if (r < 0)
 		return r;
 	sigpipe_block(shard);

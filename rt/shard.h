@@ -4,7 +4,7 @@
  *
  * A shard is collected memory, named by a slot of a pinned table from its start to its
  * clean stop; everything in flight hangs off it.  All of it belongs to the thread that
- * runs it, but for the inbox, and the counts, which others may read.
+ * runs it, but for the inbox, what is atomic, and the counts, which others may read.
  */
 #ifndef XYLI_RT_SHARD_H
 #define XYLI_RT_SHARD_H
@@ -55,7 +55,7 @@ struct xyli_shard {
 	/* Floors above. */
 	unsigned (*run_tasks)(struct xyli_shard *shard);	/* spawn/: up to turn_budget of the ready */
 	struct xyl_runtime *runtime;
-	struct xyli_handle_list *handles;	/* io/: those still open */
+	uintptr_t first_handle;			/* io/: those still open, complemented */
 	size_t (*close_handles)(struct xyli_shard *shard);
 
 	struct xyl_stats stats;
@@ -72,7 +72,7 @@ struct xyli_shard {
 	bool busy;			/* never sleeps */
 	_Atomic(const void *) driver;	/* who runs it, or did last (a thread's own address); NULL */
 	sigset_t signals_before;
-	bool sigpipe_pending_before;
+	bool sigpipe_pending_before, sigpipe_blocked;
 };
 
 /* The shard that this thread is running. */

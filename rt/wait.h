@@ -24,7 +24,7 @@ struct xyli_shard;
 struct xyli_wait;
 
 enum xyli_wait_state {
-	XYLI_NEW,	/* spawned; only the loop's first visit (READY) leaves it */
+	XYLI_NEW,	/* spawned; queueing leaves it (or refusal, or xyl_later, that waits at once) */
 	XYLI_READY,	/* on the run queue; the loop resumes it */
 	XYLI_RUNNING,	/* inside its step; its own return leaves it */
 	XYLI_WAITING,	/* suspended; xyli_wake leaves it */
@@ -62,7 +62,7 @@ struct xyli_wait {
 	bool aborted;				/* spawn/'s, here because there is room: */
 	atomic_bool abort_asked;		/*   the post is on its way, or has arrived */
 	bool expired : 1;			/*   at least one of its bounds has passed */
-	bool abandoned : 1;			/* an operation it left may still name its frames */
+	bool abandoned : 1;			/* an operation it left, or left for later, may name its frames */
 };
 
 /* Other threads ask whether a task is done. */

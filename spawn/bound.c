@@ -165,7 +165,10 @@ static xyl_pending within_no_memory(struct xyl_task *task, xyl_pending op)
 	struct xyli_wait *wait = &task->wait;
 
 	if (op.xyli_code == XYLI_PENDING_CALL) {
-		task->leaf = task->leaf->caller;
+		struct xyl_frame *callee = task->leaf;
+
+		xyli_bounds_returned(task, callee);
+		task->leaf = callee->caller;
 		return xyli_done(task, -ENOMEM);
 	}
 	wait->kind->cancel(wait, XYLI_BOUNDED);

@@ -7,7 +7,6 @@
  * does nothing but name its file (XYL_BEGIN).
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -148,7 +147,7 @@ static int shard_ask(struct xyli_shard *shard, int fd)
 }
 
 struct dump_all {
-	int fd, total;
+	int fd, total, error;
 };
 
 static void dump_one(struct xyli_shard *shard, void *arg)
@@ -156,13 +155,14 @@ static void dump_one(struct xyli_shard *shard, void *arg)
 	struct dump_all *all = arg;
 	int r;
 
-	if (all->total < 0)
-		return;
 	if (xyli_shard_is_ours(shard))
 		r = shard_dump(shard, all->fd);
 	else
 		r = shard_ask(shard, all->fd);
-	all->total = r < 0 ? r : all->total + r;
+	if (r < 0)
+		all->error = r;		/* the others are shown all the same */
+	else
+		all->total += r;
 }
 
 int xyl_dump_tasks(int fd)
@@ -170,5 +170,5 @@ int xyl_dump_tasks(int fd)
 	struct dump_all all = { .fd = fd };
 
 	xyli_shards_visit(dump_one, &all);
-	return all.total;
+	return all.error < 0 ? all.error : all.total;
 }

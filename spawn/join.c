@@ -34,6 +34,8 @@ xyl_pending xyl_join(struct xyl_task *joined)
 	if (xyli_task_is_done(joined))
 		return xyli_done(task, joined->wait.aborted ? -ECANCELED :
 							      xyli_task_first_frame(joined)->result);
+	if (joined->wait.shard != task->wait.shard)
+		return xyli_done(task, -EXDEV);
 	xyli_wait_begin(&task->wait, &join_wait, joined);
 	xyli_waits_append(&joined->joiners, &task->wait);
 	return (xyl_pending){ 1 };

@@ -2,7 +2,6 @@
 /* xyl_run, spawning from outside, and looking at a runtime. */
 #include <errno.h>
 
-#include "gc/check.h"
 #include "rt/ring.h"
 #include "spawn/runtime.h"
 #include "spawn/task.h"
@@ -58,7 +57,7 @@ ssize_t xyli_run(const struct xyl_config *config, const struct xyli_fn *fn, cons
 	__builtin_unwind_init();
 	result = run_on_this_stack(rt, fn, init);
 	r = xyl_runtime_stop(rt, rt->quiesce_ns);
-	return result >= 0 && r < 0 ? r : result;
+	return r < 0 ? r : result;
 }
 
 /* ---- spawning from any attached thread -------------------------------------------- */

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <string.h>
 
-#include "gc/world.h"
 #include "rt/ring.h"
 #include "spawn/task.h"
 
@@ -56,18 +55,19 @@ static __attribute__((noinline)) int drive_on_this_stack(struct xyl_runtime *rt,
 {
 	struct xyli_shard *shard = rt->shard;
 	unsigned resumed = 0;
-	int r = xyli_shard_enter(shard, __builtin_frame_address(0));
+	int r;
 
-	if (r < 0)
-		return r;
 	shard->by_hand = true;
-	xyli_drive_begin(rt);
-	while (turns-- > 0)
-		resumed += xyli_shard_turn(shard);
-	xyli_drive_end(rt);
+	r = xyli_shard_enter(shard, __builtin_frame_address(0));
+	if (r == 0) {
+		xyli_drive_begin(rt);
+		while (turns-- > 0)
+			resumed += xyli_shard_turn(shard);
+		xyli_drive_end(rt);
+		xyli_shard_leave(shard);
+	}
 	shard->by_hand = false;
-	xyli_shard_leave(shard);
-	return (int)resumed;
+	return r < 0 ? r : (int)resumed;
 }
 
 int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns)
@@ -76,7 +76,7 @@ int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns)
 
 	if (xyli_here)
 		return -EDEADLK;
-	if (rt->state != XYLI_RT_BY_HAND)
+	if (rt->state != XYLI_RT_BY_HAND || !xyli_shard_is_ours(rt->shard))
 		return -EBUSY;
 	__builtin_unwind_init();
 	r = drive_on_this_stack(rt, turns);
@@ -107,8 +107,13 @@ static void *thread_run(void *arg)
 	xyl_root *root = arg;
 	struct xyl_runtime *rt = xyl_root_get(*root);
 	struct xyli_latch *stopped = rt->stopped;
+	int r = xyl_thread_attach();
 
-	xyl_thread_attach();
+	if (r < 0) {	/* it must not touch collected memory any more than this */
+		rt->error = r;
+		xyli_latch_open(rt->started);
+		return NULL;
+	}
 	xyl_root_drop(root);
 	thread_on_this_stack(rt);
 	xyli_latch_open(stopped);
@@ -116,15 +121,18 @@ static void *thread_run(void *arg)
 	return NULL;
 }
 
-/* The program's signals go to the program's threads; the collector's must not be blocked. */
+/* The program's signals go to the program's threads.  The collector's must not be
+ * blocked, nor those that a thread raises by its own fault. */
 static int thread_create(struct xyl_runtime *rt, xyl_root *root)
 {
+	static const int open_signals[] = { SIGPWR, SIGXCPU, SIGSEGV, SIGBUS,
+					    SIGFPE, SIGILL,  SIGTRAP, SIGSYS };
 	sigset_t most, before;
 	int r;
 
 	sigfillset(&most);
-	sigdelset(&most, SIGPWR);
-	sigdelset(&most, SIGXCPU);
+	for (size_t i = 0; i < sizeof(open_signals) / sizeof(*open_signals); i++)
+		sigdelset(&most, open_signals[i]);
 	pthread_sigmask(SIG_BLOCK, &most, &before);
 	r = -pthread_create(&rt->thread, NULL, thread_run, root);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -148,21 +156,29 @@ int xyl_runtime_start(struct xyl_runtime *rt)
 		return -EBUSY;
 	rt->started = xyli_latch_new();
 	rt->stopped = xyli_latch_new();
-	if (!rt->started || !rt->stopped)
+	if (!rt->started || !rt->stopped) {
+		xyli_why_set("no memory for a thread's start");
 		return -ENOMEM;
+	}
 	root = xyl_root_add(rt);	/* until the thread has it on its own stack */
 	if (!root.generation)
 		return -ENOMEM;
 	rt->state = XYLI_RT_STARTED;
+	atomic_store(&rt->shard->driver, rt);	/* no thread's own address: it is not ours any more */
 	r = thread_create(rt, &root);
 	if (r < 0) {
 		xyl_root_drop(&root);
+		atomic_store(&rt->shard->driver, NULL);
 		rt->state = XYLI_RT_BY_HAND;
+		xyli_why_set("no thread for the shard: %s", strerror(-r));
 		return r;
 	}
 	xyli_latch_wait(rt->started, -1);
-	if (rt->error < 0)
+	if (rt->error < 0) {
 		thread_end(rt);
+		xyl_root_drop(&root);
+		xyli_why_ring(rt->error);	/* the thread told only itself */
+	}
 	return rt->error;
 }
 
@@ -225,6 +241,8 @@ int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns)
 	case XYLI_RT_STARTED:
 		return thread_stop(rt, deadline_ns);
 	case XYLI_RT_BY_HAND:
+		if (!xyli_shard_is_ours(rt->shard))
+			return -EBUSY;
 		break;
 	}
 	__builtin_unwind_init();

@@ -124,14 +124,20 @@ static void scope_empty(struct xyl_scope *scope)
 
 /* ---- membership ----------------------------------------------------------------- */
 
-bool xyli_scope_enter(struct xyl_scope *scope, struct xyl_task *task)
+struct xyli_member *xyli_member_new(struct xyl_scope *scope, struct xyli_shard *shard)
 {
-	struct xyli_member *member = xyli_block_new(&task->wait.shard->blocks, sizeof(*member));
+	struct xyli_member *member = xyli_block_new(&shard->blocks, sizeof(*member));
 
-	if (!member)
-		return false;
+	if (member)
+		member->scope = scope;
+	return member;
+}
+
+void xyli_scope_enter(struct xyli_member *member, struct xyl_task *task)
+{
+	struct xyl_scope *scope = member->scope;
+
 	member->task = task;
-	member->scope = scope;
 	member->next = scope->members;
 	if (scope->members)
 		scope->members->prev = member;
@@ -140,7 +146,6 @@ bool xyli_scope_enter(struct xyl_scope *scope, struct xyl_task *task)
 	for (struct xyl_scope *s = scope; s; s = s->parent)
 		s->live++;
 	scope_relist(scope);
-	return true;
 }
 
 static void member_unlink(struct xyli_member *member)

@@ -206,21 +206,24 @@ struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 			    const struct xyli_fn *fn, const void *init)
 {
 	struct xyli_shard *shard = xyli_here;
+	struct xyli_member *member = NULL;
 	struct xyl_task *task;
 
 	(void)placement;
 	if (__builtin_expect(!shard, 0))
 		xyli_misuse("xyl_spawn", "called outside a runtime: use xyl_runtime_spawn");
-	if (__builtin_expect(!xyli_shard_takes_tasks(shard), 0) || (scope && !xyli_scope_is_open(scope)))
+	if (__builtin_expect(!xyli_shard_takes_tasks(shard), 0))
 		return NULL;
+	if (scope) {
+		member = xyli_scope_is_open(scope) ? xyli_member_new(scope, shard) : NULL;
+		if (!member)
+			return NULL;
+	}
 	task = task_new(shard, fn, init);
 	if (!task)
 		return NULL;
-	if (scope && !xyli_scope_enter(scope, task)) {
-		xyl_abort(task);	/* no memory for the membership: it must not run on unseen */
-		xyli_ready(shard, &task->wait);
-		return NULL;
-	}
+	if (member)
+		xyli_scope_enter(member, task);
 	xyli_ready(shard, &task->wait);
 	return task;
 }

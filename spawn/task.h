@@ -84,7 +84,7 @@ struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn 
 /* The loop's way into tasks: resume up to turn_budget of those that are ready. */
 unsigned xyli_tasks_run(struct xyli_shard *shard);
 
-/* Take a frame off that has returned; the bounds that were set on it are over. */
+/* A frame has returned: the bounds that were set on it are over. */
 void xyli_bounds_returned(struct xyl_task *task, struct xyl_frame *frame);
 /* The await is over: so are the bounds set on it, and they have their say in the result. */
 void xyli_bounds_awaited(struct xyl_task *task);
@@ -94,7 +94,8 @@ bool xyli_bounds_reach(struct xyl_task *task);
 void xyli_bounds_move(struct xyl_task *from, struct xyl_task *to, struct xyl_frame *callee);
 
 void xyli_scope_leave(struct xyl_task *task);
-bool xyli_scope_enter(struct xyl_scope *scope, struct xyl_task *task);
+struct xyli_member *xyli_member_new(struct xyl_scope *scope, struct xyli_shard *shard);
+void xyli_scope_enter(struct xyli_member *member, struct xyl_task *task);
 bool xyli_scope_is_open(const struct xyl_scope *scope);
 
 /* ---- at the start of every operation ------------------------------------------- */

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "gc/world.h"
+#include "gc/check.h"
 #include "rt/latch.h"
 #include "spawn/task.h"
 
@@ -58,6 +58,7 @@ int xyl_future_set(struct xyl_future *future, ssize_t value)
 	if (before & FUTURE_CLAIMED)
 		return -EALREADY;
 	future->value = value;
+	xyli_check_gives(future);
 	before = atomic_fetch_or(&future->state, FUTURE_VALUE);
 	xyli_latch_open(&future->latch);
 	if (!(before & FUTURE_TASKS))
@@ -107,8 +108,10 @@ xyl_pending xyl_future_get(struct xyl_future *future)
 
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
-	if (atomic_load(&future->state) & FUTURE_VALUE || !future_expect(future, task->wait.shard))
+	if (atomic_load(&future->state) & FUTURE_VALUE || !future_expect(future, task->wait.shard)) {
+		xyli_check_takes(future);
 		return xyli_done(task, future->value);
+	}
 	xyli_wait_begin(&task->wait, &future_wait, future);
 	xyli_waits_append(&future->waits, &task->wait);
 	return (xyl_pending){ 1 };
@@ -122,6 +125,7 @@ ssize_t xyl_future_wait(struct xyl_future *future, int64_t ns)
 		return -EDEADLK;
 	if (!(atomic_load(&future->state) & FUTURE_VALUE) && !xyli_latch_wait(&future->latch, ns))
 		return -ETIMEDOUT;
+	xyli_check_takes(future);
 	return future->value;
 }
 
@@ -185,7 +189,8 @@ static void later_give_up(struct xyl_task *task, xyl_pending op)
 	}
 	task->wait.kind->cancel(&task->wait, XYLI_ABORTED);
 	if (task->wait.kind)
-		xyli_misuse("xyl_later", "no memory, and a buffer outside collected memory in use");
+		xyli_misuse("xyl_later", "no memory, and the operation must be waited for");
+	xyli_bounds_awaited(task);
 }
 
 struct xyl_future *xyl_later(xyl_pending op)
@@ -209,6 +214,7 @@ struct xyl_future *xyl_later(xyl_pending op)
 			later_give_up(task, op);
 		return NULL;
 	}
+	task->wait.abandoned = true;	/* what goes on without it may name its frames */
 	if (op.xyli_code == XYLI_PENDING_CALL)
 		later_take_call(task, waiter);
 	else

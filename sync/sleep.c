@@ -39,7 +39,7 @@ static xyl_pending sleep_till(struct xyl_task *task, int64_t when)
 	int r;
 
 	wait->timer = (struct xyli_timer){ .fire = sleep_over };
-	r = xyli_timer_start(&wait->shard->timers, &wait->timer, when);
+	r = xyli_timer_start(&wait->shard->timers, &wait->timer, when > 0 ? when : 0);
 	if (r < 0)
 		return xyli_done(task, r);
 	xyli_wait_begin(wait, &sleep_wait, NULL);

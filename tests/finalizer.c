@@ -13,6 +13,7 @@ enum { OBJECTS = 400, FEW = OBJECTS / 10 };
 struct node {
 	struct node *other;
 	uint32_t number, touched;
+	uint32_t round;		/* of the test: what one leaves on the stack, the next must not count */
 };
 
 static unsigned ran[OBJECTS];
@@ -39,8 +40,11 @@ static void collect_and_run(void)
 	stack_clear();
 }
 
+static uint32_t round_now;
+
 static void ran_forget(void)
 {
+	round_now++;
 	memset(ran, 0, sizeof(ran));
 }
 
@@ -61,7 +65,7 @@ static void count_run(void *obj, void *arg)
 	struct node *node = obj;
 
 	CHECK(node->number < OBJECTS);
-	ran[node->number]++;
+	ran[node->number] += node->round == round_now;
 	(void)arg;
 }
 
@@ -71,6 +75,7 @@ __attribute__((noinline)) static void fill(struct node **hold)
 		struct node *node = xyl_new(struct node);
 
 		node->number = i;
+		node->round = round_now;
 		CHECK_EQ(xyl_on_collect(node, count_run, NULL), 0);
 		if (hold)
 			hold[i] = node;

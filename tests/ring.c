@@ -322,6 +322,8 @@ static void check_rung(unsigned unknown, unsigned expected, unsigned calls, unsi
 
 TEST(the_first_rung_works)
 {
+	if (xyli_check_valgrind())
+		SKIP("under valgrind rings are polled, and those cannot be");
 	check_rung(0, SINGLE | DEFER | ALL, 1, 0);
 }
 

@@ -66,7 +66,7 @@ XYL_API char *xyl_strdup(const char *text);
  * running shard it waits.  obj may lie inside a collected object (a frame, say);
  * it lives until fn has returned.  Several may be set on one object; they run in
  * the order in which they were set.  arg is kept until then: it must not lead to obj.
- * -EINVAL: obj is not in collected memory. */
+ * -EINVAL: obj is not in collected memory; -ENOMEM. */
 XYL_API int xyl_on_collect(void *obj, void (*fn)(void *obj, void *arg), void *arg);
 
 struct xyl_weak;			/* does not keep its target alive */
@@ -197,8 +197,8 @@ struct xyl_frame {			/* private: only the macros touch it */
 XYL_API struct xyl_task *xyl_self(void);	/* NULL outside a task */
 XYL_OP xyl_yield(void);				/* let the other ready tasks run; 0 */
 
-/* Its result; -ECANCELED if it was aborted; -EDEADLK: oneself; -EINVAL: NULL, as a
- * failed spawn gave it. */
+/* Its result; -ECANCELED if it was aborted; -EDEADLK: oneself; -EXDEV: a task of another
+ * runtime; -EINVAL: NULL, as a failed spawn gave it. */
 XYL_OP xyl_join(struct xyl_task *task);
 
 /* What a finished task returned, aborted or not; -EAGAIN while it runs.  These
@@ -274,7 +274,8 @@ XYL_API struct xyl_future *xyl_later(xyl_pending op);
  * callee awaits gives -ECANCELED until it has returned, and the await here gives
  * -ETIMEDOUT.  Unlike an abort, a bound returns only when the kernel is done with
  * the buffer, so the buffer can be used again; a result that came first wins.
- * Regular files cannot be interrupted: there, the result always wins.  Releasing
+ * Regular files cannot be interrupted: there, the result of the system call under way
+ * always wins.  Releasing
  * operations (xyl_close, xyl_scope_close) are not bounded. */
 XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
 
@@ -301,8 +302,9 @@ XYL_OP xyl_sleep_until(int64_t when);
  * blocked in a thread while that runs a shard.
  *
  * A handle belongs to the shard that first used it; on another: -EXDEV.  Functions
- * that return int may be called before the runtime starts.  Lengths above 2 GiB are
- * cut to that. */
+ * that return int, and xyl_io_from_fd, may be called before the runtime starts.  One
+ * system call transfers up to 2 GiB.  Should memory run out while bytes are put back for
+ * the next reader, later reads give -EIO. */
 
 struct xyl_io;
 
@@ -312,7 +314,8 @@ XYL_API struct xyl_io *xyl_io_from_fd(int fd);
 XYL_API int xyl_io_fd(const struct xyl_io *io);	/* -EBADF once closed */
 
 /* Wakes its waiters with -ECANCELED, waits until the kernel has let go of every
- * operation, then closes.  Runs to its end in an aborted task as well.  0, or the
+ * operation, then closes.  A socket with an operation under way is shut down first, for
+ * whoever else shares it, too.  Runs to its end in an aborted task as well.  0, or the
  * error of close(2).  A handle that nobody holds is closed after a collection and
  * counted in xyl_stats.handles_dropped: that is a bug to mend. */
 XYL_OP xyl_close(struct xyl_io *io);
@@ -322,7 +325,7 @@ XYL_OP xyl_write(struct xyl_io *io, const void *buf, size_t len);
 XYL_OP xyl_read_full(struct xyl_io *io, void *buf, size_t len);	/* short only at the end */
 XYL_OP xyl_write_all(struct xyl_io *io, const void *buf, size_t len);
 
-XYL_OP xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode);
+XYL_OP xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode);	/* O_CLOEXEC added */
 XYL_OP xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset);	/* offset < 0: -EINVAL */
 XYL_OP xyl_write_at(struct xyl_io *io, const void *buf, size_t len, int64_t offset);
 XYL_OP xyl_fsync(struct xyl_io *io);
@@ -331,7 +334,7 @@ XYL_OP xyl_fsync(struct xyl_io *io);
  * a service's name; "0" lets the kernel choose, xyl_io_fd and getsockname tell.
  * listen looks names up at once, which may block; connect does it on a thread of
  * its own and tries each address in turn.  A name that does not resolve: -ENOENT;
- * the resolver could not say: -EAGAIN. */
+ * the resolver could not say: -EAGAIN, or, for good, -EIO. */
 XYL_API int xyl_tcp_listen(struct xyl_io **ret_io, const char *host, const char *port);
 XYL_API int xyl_unix_listen(struct xyl_io **ret_io, const char *path);	/* -ENAMETOOLONG */
 
@@ -341,7 +344,7 @@ XYL_API int xyl_unix_listen(struct xyl_io **ret_io, const char *path);	/* -ENAME
 XYL_OP xyl_accept(struct xyl_io *listener, struct xyl_io **ret_io);
 XYL_OP xyl_tcp_connect(struct xyl_io **ret_io, const char *host, const char *port);
 XYL_OP xyl_unix_connect(struct xyl_io **ret_io, const char *path);
-XYL_OP xyl_shutdown(struct xyl_io *io, int how);
+XYL_OP xyl_shutdown(struct xyl_io *io, int how);	/* at once: it overtakes writes under way */
 
 /* Waits until a descriptor that someone else owns is ready: the events of poll(2) that
  * are.  It must stay open meanwhile. */
@@ -365,7 +368,7 @@ struct xyl_config {
 	unsigned sqpoll_idle_ms;	/* 0: no SQPOLL */
 	unsigned task_limit;		/* 0: none; tasks in flight, beyond which a spawn gives NULL */
 	size_t heap_start_bytes;	/* 0: 64 MiB of address space, touched as it is used */
-	size_t gc_floor_bytes;		/* 0: 4 MiB allocated between two collections, at least */
+	size_t gc_floor_bytes;		/* 0: 4 MiB allocated between two collections, at least; process-wide, too */
 	size_t heap_limit_bytes;	/* 0: none.  The heap is the process's: the last one set counts */
 	int64_t quiesce_ns;		/* 0: 5 s for xyl_run's own stop */
 	bool busy;			/* spin rather than sleep */
@@ -382,7 +385,7 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 /* Start with defaults, run one async function as the first task on this thread,
  * quiesce, stop.  Blocks.  Its result, or why the runtime could not start (-EDEADLK:
  * this thread is inside one), or -ETIMEDOUT if it could not stop within
- * config.quiesce_ns. */
+ * config.quiesce_ns, whatever the result was. */
 #define xyl_run(fn, ...) xyli_run(NULL, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 #define xyl_run_with(config, fn, ...) xyli_run(config, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 
@@ -397,21 +400,22 @@ XYL_API int xyl_runtime_start(struct xyl_runtime *rt);	/* -EBUSY: driven, starte
  * may go unnoticed).  -EINVAL: started or stopped. */
 XYL_API int xyl_runtime_fd(struct xyl_runtime *rt);
 
-/* Any attached thread.  NULL as with xyl_spawn.  A runtime that begins to stop before
- * the task has arrived refuses it: it is done then, aborted, without having run. */
+/* Any attached thread.  NULL as with xyl_spawn.  A runtime that begins to stop, or has
+ * no room or memory left, before the task has arrived refuses it: it is done then,
+ * aborted, without having run. */
 #define xyl_runtime_spawn(rt, placement, fn, ...)			\
 	xyli_runtime_spawn(rt, placement, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 
-/* Never waits; how many tasks were resumed.  -EBUSY: started or stopped; -EDEADLK: this
- * thread is inside a runtime. */
+/* Never waits; how many tasks were resumed.  -EBUSY: started or stopped, or another
+ * thread drives it; -EDEADLK: this thread is inside a runtime. */
 XYL_API int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns);
 
 /* Refuse new work, abort every task, cancel and drain every operation, close the
  * handles still open, join the shards.  Blocks; called by the thread that drives,
  * or, of a started runtime, by any other attached thread.  -ETIMEDOUT past
  * deadline_ns from now: what the kernel still owns is kept, counted in leaked_pins,
- * and never freed; a later call goes on where this one ended.  -EDEADLK: from a
- * task of this runtime. */
+ * and never freed; a later call goes on where this one ended.  -EDEADLK: from inside
+ * a runtime; -EBUSY: another thread drives this one, by hand or by xyl_run. */
 XYL_API int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns);
 XYL_API void xyl_runtime_stats(const struct xyl_runtime *rt, struct xyl_stats *ret_stats);
 XYL_API struct xyl_runtime *xyl_runtime_self(void);	/* the one that runs the calling task */
