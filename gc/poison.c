@@ -77,8 +77,10 @@ void xyli_poison_birth(void *base, size_t size, size_t room, bool zeroed)
 {
 	if (!zeroed)
 		memset(base, NEWBORN, size);
-	if (poison_on_valgrind)
+	if (poison_on_valgrind) {
 		VALGRIND_MALLOCLIKE_BLOCK(base, size, 0, zeroed);
+		VALGRIND_HG_CLEAN_MEMORY(base, room);	/* its last life is over */
+	}
 	region_fill((char *)base + size, room - size, BEYOND);
 }
 

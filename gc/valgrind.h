@@ -17,6 +17,7 @@
 #define VALGRIND_MAKE_MEM_UNDEFINED(start, size) ((void)(start))
 #define VALGRIND_CHECK_MEM_IS_DEFINED(start, size) ((void)(start))
 #define VALGRIND_CHECK_MEM_IS_ADDRESSABLE(start, size) ((void)(start))
+#define VALGRIND_HG_CLEAN_MEMORY(start, size) ((void)(start))
 #define ANNOTATE_HAPPENS_BEFORE(token) ((void)(token))
 #define ANNOTATE_HAPPENS_AFTER(token) ((void)(token))
 #endif

@@ -4,7 +4,7 @@
 suite_need clang
 
 for preset in asan asan-clang; do
-	suite_build $preset
+	suite_build $preset $preset
 	suite_run $preset $preset
 done
 suite_verdict

@@ -3,7 +3,7 @@
 # allocation, in the check build without any tool.
 . "$(dirname "$(readlink -f "$0")")/suite.sh"
 
-suite_build check
+suite_build check check
 XYL_CHECK_COLLECT=turn suite_run stress-turn check
 XYL_CHECK_COLLECT=alloc suite_run stress-alloc check -E '^broken\.'
 suite_verdict
