@@ -444,7 +444,7 @@ TEST(no_handle_is_made_of_what_is_no_descriptor)
 TEST(the_errors_of_the_kernel_are_unchanged)
 {
 	struct driven driven = drive_begin(NULL);
-	char *buf = xyl_alloc_bytes(1);
+	char *buf = xyl_alloc(1);
 	int peer;
 	struct xyl_io *io = raw_pipe_reader(&peer), *ret;
 

@@ -334,7 +334,7 @@ TEST(collections_go_on_while_a_thread_waits_for_a_future)
 		xyl_collect();
 	}
 	xyl_gc_stats(&before);
-	CHECK_EQ(before.collections, after.collections + 20);
+	CHECK(before.collections >= after.collections + 20);	/* more, where each allocation collects */
 	CHECK_EQ(xyl_future_set(future, 8), 0);
 	pthread_join(thread, NULL);
 	future = NULL;
