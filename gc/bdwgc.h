@@ -4,7 +4,7 @@
 #define XYLI_GC_BDWGC_H
 
 #define GC_THREADS
-#define GC_NO_THREAD_REDIRECTS	/* which threads are registered is world.c's business */
+#define GC_NO_THREAD_REDIRECTS /* which threads are registered is world.c's business */
 #include <gc.h>
 
 #endif

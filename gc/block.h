@@ -15,9 +15,9 @@
 #include "gc/check.h"
 
 #define XYLI_BLOCK_GRAIN 16
-#define XYLI_BLOCK_CLASSES 32	/* up to 496 bytes; larger ones come from xyl_alloc */
+#define XYLI_BLOCK_CLASSES 32 /* up to 496 bytes; larger ones come from xyl_alloc */
 
-struct xyli_blocks {		/* in scanned memory */
+struct xyli_blocks { /* in scanned memory */
 	void *first[XYLI_BLOCK_CLASSES];
 };
 

@@ -20,17 +20,17 @@
 #include <unistd.h>
 
 #define FRAMES 12
-#define SKIPPED 2	/* ours, above the caller's */
+#define SKIPPED 2 /* ours, above the caller's */
 #define HEADS 4096
 
 struct callstack {
-	uint32_t next;		/* with the same hash */
+	uint32_t next; /* with the same hash */
 	uint32_t depth;
 	void *frames[FRAMES];
 };
 
 static struct callstack *callstacks;
-static uint32_t callstack_count = 1, callstack_cap;	/* number 0 is the unknown one */
+static uint32_t callstack_count = 1, callstack_cap; /* number 0 is the unknown one */
 static uint32_t heads[HEADS];
 static pthread_mutex_t callstack_lock = PTHREAD_MUTEX_INITIALIZER;
 

@@ -31,7 +31,7 @@
 #include "gc/world.h"
 
 static bool every_turn;
-static size_t alloc_every;		/* 0: an allocation does not collect */
+static size_t alloc_every; /* 0: an allocation does not collect */
 static atomic_size_t allocations;
 static atomic_bool exiting;
 
@@ -187,8 +187,8 @@ static void object_tell(const struct xyli_object *object, const void *p)
 {
 	const char *base = xyli_object_base(object);
 
-	dprintf(STDERR_FILENO, "  %p is %td bytes into a collected object of %zu bytes, born at\n", p,
-		(const char *)p - base, object->size);
+	dprintf(STDERR_FILENO, "  %p is %td bytes into a collected object of %zu bytes, born at\n",
+		p, (const char *)p - base, object->size);
 	xyli_callstack_print(object->born);
 	if (object->finished) {
 		dprintf(STDERR_FILENO, "  a part of it was finished at\n");
@@ -228,13 +228,16 @@ static void buffer_check(const void *buf, size_t size, const char *what)
 	object = xyli_registry_around(buf);
 	if (object) {
 		dead = object->state == XYLI_OBJECT_DEAD;
-		beyond = (const char *)buf + size > (const char *)xyli_object_base(object) + object->size;
+		beyond = (const char *)buf + size >
+			 (const char *)xyli_object_base(object) + object->size;
 	}
 	xyli_registry_unlock();
 	if (!dead && !beyond && !xyli_sanitizer_forbids(buf, size))
 		return;
 	dprintf(STDERR_FILENO, "xylem: the kernel %s %zu bytes at %p, %s\n", what, size, buf,
-		dead ? "which are dead" : beyond ? "past the end of their object" : "which are poisoned");
+		dead	 ? "which are dead"
+		: beyond ? "past the end of their object"
+			 : "which are poisoned");
 	xyli_check_tell(buf);
 	abort();
 }

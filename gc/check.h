@@ -17,11 +17,11 @@ static inline bool xyli_check_on(void)
 	return true;
 }
 
-void xyli_check_before_start(void);	/* before and after GC_INIT */
+void xyli_check_before_start(void); /* before and after GC_INIT */
 void xyli_check_start(void);
-void xyli_check_event(int event);	/* from the collection callback: lock held, no malloc */
+void xyli_check_event(int event); /* from the collection callback: lock held, no malloc */
 
-void *xyli_check_alloc(size_t size);		/* in place of GC_malloc, GC_malloc_atomic */
+void *xyli_check_alloc(size_t size); /* in place of GC_malloc, GC_malloc_atomic */
 void *xyli_check_alloc_bytes(size_t size);
 
 /* bdwgc itself must see these die: it has finalizers (false: they are about to run);
@@ -38,7 +38,7 @@ void xyli_check_park(void *sp);
 /* At a safe point, every other thread parked: what only this thread's stack below
  * `xyli_check_enter` points at dies. */
 void xyli_check_collect(void);
-bool xyli_check_every_turn(void);	/* XYL_CHECK_COLLECT=turn */
+bool xyli_check_every_turn(void); /* XYL_CHECK_COLLECT=turn */
 
 /* Around a stretch in which this thread runs a shard: frames above count as roots.  NULL:
  * all of its stack counts until the matching leave. */

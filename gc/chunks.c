@@ -39,7 +39,8 @@ static void *chunk_new(struct xyli_chunks *chunks)
 	for (int tries = 0; !chunk && tries < 2; tries++) {
 		if (tries > 0)
 			xyli_world_collect_anywhere();
-		GC_generic_malloc_many(XYLI_CHUNK_SLOTS * XYLI_CHUNK_SLOT, GC_I_NORMAL, &chunks->spare);
+		GC_generic_malloc_many(XYLI_CHUNK_SLOTS * XYLI_CHUNK_SLOT, GC_I_NORMAL,
+				       &chunks->spare);
 		chunk = chunks->spare;
 	}
 	if (chunk) {

@@ -16,13 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define XYLI_CHUNK_SLOT 16	/* bytes */
-#define XYLI_CHUNK_SLOTS 128u	/* 2 KiB: the largest size that bdwgc packs without waste */
+#define XYLI_CHUNK_SLOT 16    /* bytes */
+#define XYLI_CHUNK_SLOTS 128u /* 2 KiB: the largest size that bdwgc packs without waste */
 
-struct xyli_chunks {		/* in scanned memory; all zero at first */
+struct xyli_chunks { /* in scanned memory; all zero at first */
 	_Atomic(void **) directory;
-	void *spare;		/* bdwgc hands chunks out two at a time */
-	uint32_t cap;		/* slots */
+	void *spare;  /* bdwgc hands chunks out two at a time */
+	uint32_t cap; /* slots */
 };
 
 /* One chunk more.  False: no memory.  Readers on other threads may go on meanwhile. */

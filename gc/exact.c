@@ -30,22 +30,22 @@
 
 #include "gc/quarantine.h"
 
-#define LIMITS 8	/* runs of shards inside each other, on one thread */
+#define LIMITS 8 /* runs of shards inside each other, on one thread */
 #define BLOCK 4096
 #define STALE_BYTES ((size_t)32 << 10)
 
 struct thread {
 	struct thread *next;
-	void *bottom;			/* the highest address of its stack */
+	void *bottom; /* the highest address of its stack */
 	void *parked;
 	void *limits[LIMITS];
 	unsigned depth;
 };
 
-static struct thread *threads;		/* attached; the world is still when this changes */
+static struct thread *threads; /* attached; the world is still when this changes */
 static _Thread_local struct thread self;
 static GC_push_other_roots_proc push_as_usual;
-static bool exactly;			/* the collection that is running; by its own thread */
+static bool exactly; /* the collection that is running; by its own thread */
 
 void xyli_check_join(void)
 {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 void xyli_exact_start(void);
-bool xyli_exact_is_running(void);	/* this collection is one */
+bool xyli_exact_is_running(void); /* this collection is one */
 
 /* bdwgc's own frames, which it scans even so, hold the addresses of blocks: the first
  * object of a block would be kept by luck. */

@@ -24,7 +24,7 @@ struct call {
 	struct call *next;
 	void (*fn)(void *obj, void *arg);
 	void *arg;
-	size_t offset;		/* of obj in the collected object around it */
+	size_t offset; /* of obj in the collected object around it */
 };
 
 static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -81,7 +81,9 @@ int xyl_on_collect(void *obj, void (*fn)(void *obj, void *arg), void *arg)
 	call = xyl_new(struct call);
 	if (!call)
 		return -ENOMEM;
-	*call = (struct call){ .fn = fn, .arg = arg, .offset = (size_t)((char *)obj - (char *)base) };
+	*call = (struct call){ .fn = fn,
+			       .arg = arg,
+			       .offset = (size_t)((char *)obj - (char *)base) };
 	xyli_check_finalizable(base, true);
 	pthread_mutex_lock(&calls_lock);
 	kept = calls_append(base, call);

@@ -31,7 +31,7 @@
 
 static pthread_once_t heap_once = PTHREAD_ONCE_INIT;
 static atomic_bool heap_started;
-static _Thread_local size_t heap_unwatched;	/* bytes since this thread last looked */
+static _Thread_local size_t heap_unwatched; /* bytes since this thread last looked */
 
 /* bdwgc takes the thread that initialises it for the main thread and scans up to the
  * main stack's end; from any other thread that would run through unmapped memory. */
@@ -55,7 +55,7 @@ static void heap_init(void)
 	GC_INIT();
 	GC_allow_register_threads();
 	GC_set_disable_automatic_collection(1);
-	GC_set_allocd_bytes_per_finalizer(0);	/* the other way malloc would collect */
+	GC_set_allocd_bytes_per_finalizer(0); /* the other way malloc would collect */
 	xyli_finalizers_start();
 	xyli_pace_start();
 	xyli_world_start();

@@ -5,10 +5,10 @@
 
 _Noreturn void xyli_must_fail(const char *function, const char *what);
 
-#define XYLI_MUST(what)							\
-	do {								\
-		if (__builtin_expect(!(what), 0))			\
-			xyli_must_fail(__func__, #what);		\
+#define XYLI_MUST(what)                                  \
+	do {                                             \
+		if (__builtin_expect(!(what), 0))        \
+			xyli_must_fail(__func__, #what); \
 	} while (0)
 
 #endif

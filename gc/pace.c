@@ -30,8 +30,8 @@
 #define BINS (64 * BINS_PER_OCTAVE)
 
 static atomic_size_t pace_floor = FLOOR_DEFAULT;
-static atomic_size_t pace_live;			/* bytes, after the last collection */
-static atomic_size_t pace_in_flight;		/* bytes of tasks at the last collection */
+static atomic_size_t pace_live;	     /* bytes, after the last collection */
+static atomic_size_t pace_in_flight; /* bytes of tasks at the last collection */
 
 /* Written in collection events, which hold bdwgc's lock. */
 static struct {

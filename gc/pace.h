@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 void xyli_pace_start(void);
-void xyli_pace_floor(size_t bytes);	/* allocated between two collections, at least */
+void xyli_pace_floor(size_t bytes); /* allocated between two collections, at least */
 
 /* At a safe point: is a collection worth its while?  in_flight: bytes of tasks that
  * are known to live.  idle: the shard is about to sleep, so a collection is cheap. */

@@ -22,8 +22,8 @@
 #include "gc/valgrind.h"
 
 enum {
-	NEWBORN = 0xa5,		/* memory that is not promised to be zero */
-	BEYOND = 0xbe,		/* between an object's end and the end of its room */
+	NEWBORN = 0xa5, /* memory that is not promised to be zero */
+	BEYOND = 0xbe,	/* between an object's end and the end of its room */
 	DEAD = 0xdb,
 	FINISHED = 0xdf,
 };
@@ -31,7 +31,7 @@ enum {
 void __asan_poison_memory_region(const volatile void *start, size_t size) __attribute__((weak));
 void __asan_unpoison_memory_region(const volatile void *start, size_t size) __attribute__((weak));
 
-static bool poison_on_valgrind;		/* a client request costs little, asking costs less */
+static bool poison_on_valgrind; /* a client request costs little, asking costs less */
 
 void xyli_poison_start(void)
 {
@@ -79,7 +79,7 @@ void xyli_poison_birth(void *base, size_t size, size_t room, bool zeroed)
 		memset(base, NEWBORN, size);
 	if (poison_on_valgrind) {
 		VALGRIND_MALLOCLIKE_BLOCK(base, size, 0, zeroed);
-		VALGRIND_HG_CLEAN_MEMORY(base, room);	/* its last life is over */
+		VALGRIND_HG_CLEAN_MEMORY(base, room); /* its last life is over */
 	}
 	region_fill((char *)base + size, room - size, BEYOND);
 }

@@ -35,14 +35,14 @@
 #include "gc/valgrind.h"
 
 static struct {
-	uint32_t first, last;		/* dead objects, the oldest first */
+	uint32_t first, last; /* dead objects, the oldest first */
 	size_t count, bytes;
 	size_t count_max, bytes_max;
-	bool unwelcome;			/* memory is short */
+	bool unwelcome; /* memory is short */
 } corpses;
 
-static uint32_t collection;		/* its number */
-static uint32_t collection_stack;	/* who asked for it */
+static uint32_t collection;	  /* its number */
+static uint32_t collection_stack; /* who asked for it */
 
 static size_t setting(const char *name, size_t value)
 {
@@ -158,8 +158,8 @@ static struct xyli_object *reach(const void *p)
 }
 
 /* Reads what may be poisoned in part, as bdwgc does. */
-__attribute__((no_sanitize_address, no_sanitize_thread))
-static void trace(uint32_t *worklist, uint32_t depth)
+__attribute__((no_sanitize_address, no_sanitize_thread)) static void trace(uint32_t *worklist,
+									   uint32_t depth)
 {
 	while (depth > 0) {
 		struct xyli_object *from = xyli_registry_at(worklist[--depth]), *to;

@@ -7,7 +7,7 @@
 
 void xyli_quarantine_start(void);
 
-void xyli_quarantine_begin(void);	/* before a collection: who asks for it? */
+void xyli_quarantine_begin(void); /* before a collection: who asks for it? */
 
 /* At GC_EVENT_MARK_END and at GC_EVENT_RECLAIM_END. */
 void xyli_quarantine_sort(void);

@@ -26,7 +26,7 @@
 static struct xyli_object *objects;
 static uint32_t object_count, object_cap;
 static uint32_t object_free = XYLI_NO_OBJECT;
-static uint32_t *heads;			/* object_cap of them, a power of two */
+static uint32_t *heads; /* object_cap of them, a power of two */
 static uint32_t *worklist;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 

@@ -15,27 +15,27 @@
 #define XYLI_NO_OBJECT UINT32_MAX
 
 enum xyli_object_state {
-	XYLI_OBJECT_FREE,		/* an unused entry */
+	XYLI_OBJECT_FREE, /* an unused entry */
 	XYLI_OBJECT_LIVING,
 	XYLI_OBJECT_DEAD,
 };
 
 struct xyli_object {
-	uintptr_t hidden;		/* the address, complemented */
-	size_t size;			/* as asked for */
-	size_t room;			/* as given */
-	uint32_t chain;			/* with the same hash; free: the next free entry */
-	uint32_t next;			/* dead: the one that died after it */
-	uint32_t born;			/* call stacks */
+	uintptr_t hidden; /* the address, complemented */
+	size_t size;	  /* as asked for */
+	size_t room;	  /* as given */
+	uint32_t chain;	  /* with the same hash; free: the next free entry */
+	uint32_t next;	  /* dead: the one that died after it */
+	uint32_t born;	  /* call stacks */
 	uint32_t died;
-	uint32_t finished;		/* when a part of it was; 0: none */
-	uint32_t collection;		/* in which it died */
+	uint32_t finished;   /* when a part of it was; 0: none */
+	uint32_t collection; /* in which it died */
 	uint8_t state;
 	bool scanned;
-	bool finalizable;		/* bdwgc holds a finalizer of it */
-	bool exempt;			/* weak references name it, or it is one */
-	bool reached;			/* in this collection: bdwgc decides on it */
-	bool wanted;			/* dead, but something still points at it */
+	bool finalizable; /* bdwgc holds a finalizer of it */
+	bool exempt;	  /* weak references name it, or it is one */
+	bool reached;	  /* in this collection: bdwgc decides on it */
+	bool wanted;	  /* dead, but something still points at it */
 };
 
 void xyli_registry_lock(void);
@@ -46,8 +46,8 @@ bool xyli_registry_trylock(void);
 struct xyli_object *xyli_registry_add(void *base);
 void xyli_registry_forget(struct xyli_object *object);
 
-struct xyli_object *xyli_registry_find(const void *base);	/* NULL: not one of ours */
-struct xyli_object *xyli_registry_around(const void *p);	/* into which p points */
+struct xyli_object *xyli_registry_find(const void *base); /* NULL: not one of ours */
+struct xyli_object *xyli_registry_around(const void *p);  /* into which p points */
 
 /* All entries, free ones too; an index stays with its object. */
 uint32_t xyli_registry_size(void);

@@ -29,7 +29,7 @@
 #include "gc/bdwgc.h"
 #include "xylem/xylem.h"
 
-#define MAPPING_MAX ((uintptr_t)1 << 36)	/* larger ones are shadow memory */
+#define MAPPING_MAX ((uintptr_t)1 << 36) /* larger ones are shadow memory */
 
 void *__asan_region_is_poisoned(void *start, size_t size) __attribute__((weak));
 void *__asan_get_current_fake_stack(void) __attribute__((weak));

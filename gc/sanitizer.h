@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void xyli_sanitizer_start(void);	/* before GC_INIT */
-void xyli_sanitizer_end(void);		/* the process exits */
+void xyli_sanitizer_start(void); /* before GC_INIT */
+void xyli_sanitizer_end(void);	 /* the process exits */
 
-bool xyli_sanitizer_forbids(const void *buf, size_t size);	/* ASan: poisoned in part */
+bool xyli_sanitizer_forbids(const void *buf, size_t size); /* ASan: poisoned in part */
 
 /* TSan: the calling thread touches this, as if it did so itself. */
 void xyli_sanitizer_reads(const void *buf, size_t size);

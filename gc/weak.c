@@ -14,7 +14,7 @@
 #include "xylem/xylem.h"
 
 struct xyl_weak {
-	GC_hidden_pointer hidden;	/* the target, complemented; 0 once it is collected */
+	GC_hidden_pointer hidden; /* the target, complemented; 0 once it is collected */
 };
 
 struct xyl_weak *xyl_weak_new(void *obj)
@@ -26,7 +26,7 @@ struct xyl_weak *xyl_weak_new(void *obj)
 		return NULL;
 	weak->hidden = GC_HIDE_POINTER(obj);
 	if (!base)
-		return weak;	/* not in collected memory: it never dies */
+		return weak; /* not in collected memory: it never dies */
 	xyli_check_exempt(base);
 	xyli_check_exempt(weak);
 	if (GC_general_register_disappearing_link((void **)&weak->hidden, base) == GC_NO_MEMORY)

@@ -27,12 +27,12 @@
 #include "xylem/xylem.h"
 
 static pthread_mutex_t world_lock = PTHREAD_MUTEX_INITIALIZER;
-static atomic_uint world_threads;	/* attached; changed under world_lock */
-static unsigned world_parked;		/* of those; under world_lock; check build only */
+static atomic_uint world_threads; /* attached; changed under world_lock */
+static unsigned world_parked;	  /* of those; under world_lock; check build only */
 static pthread_key_t world_exit_key;
 static _Thread_local bool world_member;
 static _Thread_local bool world_engaged;
-static _Thread_local bool world_borrowed;	/* bdwgc knew it before: the program uses it, too */
+static _Thread_local bool world_borrowed; /* bdwgc knew it before: the program uses it, too */
 
 static void world_join(void)
 {

@@ -8,7 +8,7 @@
 /* Called once by heap_init: the thread that starts the collector is attached. */
 void xyli_world_start(void);
 
-bool xyli_world_attached(void);		/* this thread is */
+bool xyli_world_attached(void); /* this thread is */
 
 /* While it runs a shard it may not detach. */
 void xyli_world_engage(bool busy);

@@ -22,15 +22,15 @@
 
 #include "io/handle.h"
 
-#define STORE_FULL 64	/* connections that nobody has asked for yet */
+#define STORE_FULL 64 /* connections that nobody has asked for yet */
 
 struct xyli_acceptor {
-	struct xyli_op op;		/* first */
-	struct xyli_waits queue;	/* on: their struct request */
-	int *store;			/* descriptors, oldest first */
+	struct xyli_op op;	 /* first */
+	struct xyli_waits queue; /* on: their struct request */
+	int *store;		 /* descriptors, oldest first */
 	size_t store_len, store_cap;
-	bool single;			/* multishot was refused */
-	bool deserted;			/* an acceptor has left; what comes now was meant for him */
+	bool single;   /* multishot was refused */
+	bool deserted; /* an acceptor has left; what comes now was meant for him */
 };
 
 struct request {
@@ -150,7 +150,7 @@ static void accept_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	(void)cqe_flags;
 	accept_result(io, res);
 	if (op->state != XYLI_OP_FREE)
-		return;		/* more will come */
+		return; /* more will come */
 	if (acceptor->queue.first)
 		acceptor_arm(io);
 	xyli_io_release(io);

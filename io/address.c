@@ -21,22 +21,15 @@
 int xyli_address_error(int gai)
 {
 	switch (gai) {
-	case 0:
-		return 0;
-	case EAI_AGAIN:
-		return -EAGAIN;
-	case EAI_MEMORY:
-		return -ENOMEM;
-	case EAI_FAIL:
-		return -EIO;
-	case EAI_SYSTEM:
-		return errno ? -errno : -EIO;
+	case 0: return 0;
+	case EAI_AGAIN: return -EAGAIN;
+	case EAI_MEMORY: return -ENOMEM;
+	case EAI_FAIL: return -EIO;
+	case EAI_SYSTEM: return errno ? -errno : -EIO;
 	case EAI_SERVICE:
 	case EAI_FAMILY:
-	case EAI_SOCKTYPE:
-		return -EINVAL;
-	default:
-		return -ENOENT;
+	case EAI_SOCKTYPE: return -EINVAL;
+	default: return -ENOENT;
 	}
 }
 
@@ -57,9 +50,9 @@ int xyli_address_unix(const char *path, struct sockaddr_un *ret_address, socklen
 /* ---- look-ups -------------------------------------------------------------------------- */
 
 enum lookup_state {
-	LOOKUP_RUNNING,		/* either side may leave it */
-	LOOKUP_DONE,		/* the asker frees it, after the thread has ended */
-	LOOKUP_LEFT,		/* the thread frees it */
+	LOOKUP_RUNNING, /* either side may leave it */
+	LOOKUP_DONE,	/* the asker frees it, after the thread has ended */
+	LOOKUP_LEFT,	/* the thread frees it */
 };
 
 static void lookup_free(struct xyli_lookup *lookup)
@@ -173,7 +166,7 @@ void xyli_lookup_drop(struct xyli_lookup *lookup)
 			pthread_detach(thread);
 			return;
 		}
-		pthread_join(thread, NULL);	/* it only has its last write to do */
+		pthread_join(thread, NULL); /* it only has its last write to do */
 	}
 	lookup_free(lookup);
 }

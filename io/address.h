@@ -23,15 +23,15 @@ int xyli_address_unix(const char *path, struct sockaddr_un *ret_address, socklen
 struct xyli_lookup {
 	char *host, *port;
 	struct addrinfo *found;
-	int error;			/* negative errno */
-	atomic_int state;		/* enum lookup_state */
-	int done_fd;			/* eventfd: readable once it is done; -1: it was done at once */
+	int error;	  /* negative errno */
+	atomic_int state; /* enum lookup_state */
+	int done_fd;	  /* eventfd: readable once it is done; -1: it was done at once */
 	pthread_t thread;
 };
 
 /* Numbers are looked up at once; for names a thread is started. */
 int xyli_lookup_start(const char *host, const char *port, struct xyli_lookup **ret_lookup);
 bool xyli_lookup_is_done(struct xyli_lookup *lookup);
-void xyli_lookup_drop(struct xyli_lookup *lookup);	/* not to be asked any more */
+void xyli_lookup_drop(struct xyli_lookup *lookup); /* not to be asked any more */
 
 #endif

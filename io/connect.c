@@ -115,7 +115,7 @@ struct tcp_connect {
 	struct xyl_frame frame;
 	struct xyl_io **ret_io;
 	char *host, *port;
-	struct xyli_lookup *lookup;	/* malloc memory: dropped below, whatever happens */
+	struct xyli_lookup *lookup; /* malloc memory: dropped below, whatever happens */
 	const struct addrinfo *next;
 	ssize_t result;
 };

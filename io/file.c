@@ -15,8 +15,8 @@
 #include "io/handle.h"
 
 struct file_op {
-	struct xyli_op op;		/* first */
-	struct xyl_io **ret_io;		/* open */
+	struct xyli_op op;	/* first */
+	struct xyl_io **ret_io; /* open */
 };
 
 static struct file_op *file_op_new(struct xyl_task *task, const struct xyli_op_kind *kind,
@@ -99,8 +99,8 @@ static bool read_from_cache(struct xyl_io *io, void *buf, size_t len, int64_t of
 	return n == (ssize_t)len;
 }
 
-static xyl_pending positional(const char *function, const struct xyli_op_kind *kind, struct xyl_io *io,
-			      void *buf, size_t len, int64_t offset)
+static xyl_pending positional(const char *function, const struct xyli_op_kind *kind,
+			      struct xyl_io *io, void *buf, size_t len, int64_t offset)
 {
 	struct xyl_task *task = xyli_task_calling(function);
 	bool reads = kind == &read_at_kind;
@@ -186,7 +186,7 @@ xyl_pending xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
 	op = file_op_new(task, &open_kind, IORING_OP_OPENAT, AT_FDCWD);
-	copy = xyl_strdup(path);	/* the kernel looks at it when the turn ends */
+	copy = xyl_strdup(path); /* the kernel looks at it when the turn ends */
 	if (!op || !copy)
 		return xyli_done(task, -ENOMEM);
 	op->op.buf = copy;

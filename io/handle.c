@@ -61,7 +61,7 @@ static void list_remove(struct xyl_io *io)
 
 static int fd_close(int fd)
 {
-	if (close(fd) < 0 && errno != EINTR)	/* after EINTR it is closed all the same */
+	if (close(fd) < 0 && errno != EINTR) /* after EINTR it is closed all the same */
 		return -errno;
 	return 0;
 }
@@ -118,7 +118,7 @@ static void positional_cancel(struct xyl_io *io)
 static void io_close_begin(struct xyl_io *io)
 {
 	io->closing = true;
-	io->held++;		/* not to be closed from within */
+	io->held++; /* not to be closed from within */
 	xyli_lane_shut(&io->in);
 	xyli_lane_shut(&io->out);
 	xyli_acceptor_shut(io);
@@ -133,7 +133,7 @@ static void io_close_begin(struct xyl_io *io)
 static void close_wait_stay(struct xyli_wait *wait, enum xyli_cancel_why why)
 {
 	(void)wait;
-	(void)why;	/* closing releases: it runs to its end */
+	(void)why; /* closing releases: it runs to its end */
 }
 
 static void close_wait_move(struct xyli_wait *from, struct xyli_wait *to)

@@ -20,48 +20,48 @@
 #include "xylem/xylem.h"
 
 enum xyli_io_kind {
-	XYLI_IO_FILE,	/* regular file or block device: not cancelled in the kernel */
-	XYLI_IO_OTHER,	/* a pipe, a terminal, anything else that is read and written */
+	XYLI_IO_FILE,  /* regular file or block device: not cancelled in the kernel */
+	XYLI_IO_OTHER, /* a pipe, a terminal, anything else that is read and written */
 	XYLI_IO_SOCKET,
 };
 
 /* One transfer or connect: an operation that takes its turn in a lane. */
 struct xyli_stream_op {
-	struct xyli_op op;		/* first */
+	struct xyli_op op; /* first */
 	struct xyli_lane *lane;
-	char *buf;			/* as the user gave it: op.buf moves along */
-	size_t want, done;		/* bytes */
-	bool whole;			/* want is to be reached */
+	char *buf;	   /* as the user gave it: op.buf moves along */
+	size_t want, done; /* bytes */
+	bool whole;	   /* want is to be reached */
 };
 
 struct xyli_lane {
-	struct xyli_stream_op *active;	/* on the backlog or in the kernel */
-	struct xyli_stream_op *spare;	/* a record to use again */
-	struct xyli_waits queue;	/* tasks whose turn has not come; on: their record */
+	struct xyli_stream_op *active; /* on the backlog or in the kernel */
+	struct xyli_stream_op *spare;  /* a record to use again */
+	struct xyli_waits queue;       /* tasks whose turn has not come; on: their record */
 };
 
 struct xyl_io {
-	struct xyli_shard *shard;	/* the first that used it; NULL before */
+	struct xyli_shard *shard; /* the first that used it; NULL before */
 	struct xyli_lane in, out;
-	struct xyli_acceptor *acceptor;	/* of a listener that was used as one */
+	struct xyli_acceptor *acceptor; /* of a listener that was used as one */
 	struct xyli_op *spares;		/* records of positional operations, to use again */
 	struct xyli_waits closers;
-	unsigned held;			/* operations not settled yet */
-	unsigned positional;		/* of those, the ones that no lane knows */
-	int fd;				/* -1 once closed */
-	char *pushback;			/* bytes nobody was there to read */
+	unsigned held;	     /* operations not settled yet */
+	unsigned positional; /* of those, the ones that no lane knows */
+	int fd;		     /* -1 once closed */
+	char *pushback;	     /* bytes nobody was there to read */
 	size_t pushback_len;
-	uint8_t kind;			/* enum xyli_io_kind */
+	uint8_t kind; /* enum xyli_io_kind */
 	bool closing;
-	bool broken;			/* a part of a write got out: no more writes */
-	bool torn;			/* bytes were lost for want of memory: no more reads */
-	bool reads_nowait;		/* worth a try without the ring */
+	bool broken;	   /* a part of a write got out: no more writes */
+	bool torn;	   /* bytes were lost for want of memory: no more reads */
+	bool reads_nowait; /* worth a try without the ring */
 	int close_result;
-	uintptr_t next, prev;		/* complemented: open handles of a shard, weakly */
+	uintptr_t next, prev; /* complemented: open handles of a shard, weakly */
 	struct xyli_post close_post;
 };
 
-struct xyl_io *xyli_io_new(int fd, enum xyli_io_kind kind);	/* NULL: no memory; fd is still yours */
+struct xyl_io *xyli_io_new(int fd, enum xyli_io_kind kind); /* NULL: no memory; fd is still yours */
 
 /* At the start of each operation: 0, or why it cannot be. */
 int xyli_io_use(struct xyl_io *io, struct xyli_shard *shard);
@@ -85,7 +85,8 @@ void xyli_io_close_late(struct xyli_shard *shard, int fd);
 xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op);
 
 /* A record with its handle and lane, and nothing done; the rest is left from its last use. */
-struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lane);	/* NULL: no memory */
+struct xyli_stream_op *xyli_lane_record(struct xyl_io *io,
+					struct xyli_lane *lane); /* NULL: no memory */
 bool xyli_lane_is_free(const struct xyli_lane *lane);
 
 /* Again, for the same waiter, without giving up its turn. */

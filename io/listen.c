@@ -9,7 +9,7 @@
 #include "io/address.h"
 #include "io/handle.h"
 
-#define BACKLOG 4096	/* the kernel cuts it to net.core.somaxconn */
+#define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
 static int socket_listen(int fd, const struct sockaddr *address, socklen_t len)
 {
@@ -29,7 +29,7 @@ static int listener_open(struct xyl_io **ret_io, const struct sockaddr *address,
 		return -errno;
 	if (address->sa_family != AF_UNIX) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));	/* inherited */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited */
 	}
 	if (address->sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
@@ -55,7 +55,7 @@ int xyl_tcp_listen(struct xyl_io **ret_io, const char *host, const char *port)
 		return r;
 	r = -ENOENT;
 	for (struct addrinfo *at = found; !host && at && r < 0; at = at->ai_next)
-		if (at->ai_family == AF_INET6)	/* which takes IPv4 as well */
+		if (at->ai_family == AF_INET6) /* which takes IPv4 as well */
 			r = listener_open(ret_io, at->ai_addr, at->ai_addrlen);
 	for (struct addrinfo *at = found; at && r < 0; at = at->ai_next)
 		r = listener_open(ret_io, at->ai_addr, at->ai_addrlen);

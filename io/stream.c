@@ -57,7 +57,7 @@ static void pushback_put(struct xyl_io *io, const char *bytes, size_t len)
 	XYLI_MUST(io->pushback_len == 0);
 	io->pushback = xyl_alloc_bytes(len);
 	if (!io->pushback) {
-		io->torn = true;	/* every later read says so */
+		io->torn = true; /* every later read says so */
 		return;
 	}
 	memcpy(io->pushback, bytes, len);
@@ -186,9 +186,9 @@ static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
 	op->want = whole ? len : xyli_io_length(len);
 	op->whole = whole;
 	op->op.kind = reads ? &read_kind : &write_kind;
-	op->op.opcode = reads ? (socket ? IORING_OP_RECV : IORING_OP_READ) :
-				(socket ? IORING_OP_SEND : IORING_OP_WRITE);
-	op->op.off = socket ? 0 : (uint64_t)-1;	/* the file's own position */
+	op->op.opcode = reads ? (socket ? IORING_OP_RECV : IORING_OP_READ)
+			      : (socket ? IORING_OP_SEND : IORING_OP_WRITE);
+	op->op.off = socket ? 0 : (uint64_t)-1; /* the file's own position */
 	op->op.kernel_writes = reads;
 	op->op.stubborn = io->kind == XYLI_IO_FILE;
 	op->op.prompt = !reads || op->op.stubborn;

@@ -25,16 +25,17 @@
 struct tables {
 	struct xyli_table table[TABLES];
 #ifdef XYL_CHECK
-	const char **where[TABLES];	/* who took it, by slot */
+	const char **where[TABLES]; /* who took it, by slot */
 	uint32_t where_cap[TABLES];
 #endif
 };
 
-static struct tables *tables;		/* pinned: a static pointer alone may not be scanned */
+static struct tables *tables; /* pinned: a static pointer alone may not be scanned */
 static bool tables_reserved[TABLES] = { true };
-static pthread_mutex_t tables_lock = PTHREAD_MUTEX_INITIALIZER;	/* the flags, and adding to table 0 */
+static pthread_mutex_t tables_lock =
+	PTHREAD_MUTEX_INITIALIZER; /* the flags, and adding to table 0 */
 static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
-static _Thread_local unsigned tables_mine;	/* 0: this thread shares */
+static _Thread_local unsigned tables_mine; /* 0: this thread shares */
 
 static void tables_init(void)
 {
@@ -172,7 +173,8 @@ static void root_note(xyl_root root, const char *where)
 			for (uint32_t i = cap; i < 2 * (slot + 64); i++)
 				names[i] = NULL;
 		if (names)
-			tables->where[number] = names, tables->where_cap[number] = cap = 2 * (slot + 64);
+			tables->where[number] = names,
+			tables->where_cap[number] = cap = 2 * (slot + 64);
 	}
 	if (root.generation && slot < cap)
 		tables->where[number][slot] = where;

@@ -30,7 +30,8 @@ static bool table_open_slot(struct xyli_table *table)
 
 uint32_t xyli_table_open(struct xyli_table *table)
 {
-	table->free = atomic_exchange_explicit(&table->freed_away, XYLI_TABLE_NONE, memory_order_acquire);
+	table->free = atomic_exchange_explicit(&table->freed_away, XYLI_TABLE_NONE,
+					       memory_order_acquire);
 	if (table->free == XYLI_TABLE_NONE && !table_open_slot(table))
 		return XYLI_TABLE_NONE;
 	return table->free;

@@ -21,24 +21,24 @@
 
 #include "gc/chunks.h"
 
-#define XYLI_TABLE_MAX (UINT32_C(1) << 24)	/* slots */
-#define XYLI_TABLE_NONE UINT32_MAX		/* no slot */
+#define XYLI_TABLE_MAX (UINT32_C(1) << 24) /* slots */
+#define XYLI_TABLE_NONE UINT32_MAX	   /* no slot */
 
 struct xyli_slot {
 	_Atomic(void *) obj;
-	atomic_uint generation;		/* odd while taken */
-	uint32_t next_free;		/* complemented: never looks like a pointer; 0 ends a list */
+	atomic_uint generation; /* odd while taken */
+	uint32_t next_free;	/* complemented: never looks like a pointer; 0 ends a list */
 };
 
 _Static_assert(sizeof(struct xyli_slot) == XYLI_CHUNK_SLOT, "a root costs 16 bytes");
 
-struct xyli_table {			/* lies in scanned memory */
+struct xyli_table { /* lies in scanned memory */
 	struct xyli_chunks slots;
-	atomic_uint used;		/* slots that were ever taken */
-	uint32_t free;			/* first of the owner's free list */
-	atomic_uint freed_away;		/* first of those that other threads cleared */
-	atomic_uint_fast64_t taken, cleared;	/* written by the owner */
-	atomic_uint_fast64_t cleared_away;	/* by the others */
+	atomic_uint used;		     /* slots that were ever taken */
+	uint32_t free;			     /* first of the owner's free list */
+	atomic_uint freed_away;		     /* first of those that other threads cleared */
+	atomic_uint_fast64_t taken, cleared; /* written by the owner */
+	atomic_uint_fast64_t cleared_away;   /* by the others */
 };
 
 void xyli_table_init(struct xyli_table *table);
@@ -69,7 +69,8 @@ static inline struct xyli_slot *xyli_table_slot(const struct xyli_table *table, 
 
 static inline uint32_t xyli_table_generation(const struct xyli_table *table, uint32_t slot)
 {
-	return atomic_load_explicit(&xyli_table_slot(table, slot)->generation, memory_order_relaxed);
+	return atomic_load_explicit(&xyli_table_slot(table, slot)->generation,
+				    memory_order_relaxed);
 }
 
 /* Count up without a locked instruction: only the owner writes. */
@@ -80,7 +81,8 @@ static inline void xyli_table_bump(atomic_uint_fast64_t *count)
 }
 
 /* Name obj in a free slot, and tell its generation.  Owner only. */
-static inline uint32_t xyli_table_take_as(struct xyli_table *table, void *obj, uint32_t *ret_generation)
+static inline uint32_t xyli_table_take_as(struct xyli_table *table, void *obj,
+					  uint32_t *ret_generation)
 {
 	uint32_t index = table->free;
 	struct xyli_slot *slot;
@@ -108,7 +110,8 @@ static inline uint32_t xyli_table_take(struct xyli_table *table, void *obj)
 	return xyli_table_take_as(table, obj, &generation);
 }
 
-static inline void xyli_table_put_free(struct xyli_table *table, struct xyli_slot *slot, uint32_t index)
+static inline void xyli_table_put_free(struct xyli_table *table, struct xyli_slot *slot,
+				       uint32_t index)
 {
 	atomic_store_explicit(&slot->obj, NULL, memory_order_relaxed);
 	slot->next_free = ~table->free;

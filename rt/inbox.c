@@ -28,7 +28,7 @@ int xyli_inbox_init(struct xyli_inbox *inbox)
 
 void xyli_inbox_done(struct xyli_inbox *inbox)
 {
-	atomic_store(&inbox->asleep, false);	/* whoever comes now does not ring */
+	atomic_store(&inbox->asleep, false); /* whoever comes now does not ring */
 	while (atomic_load(&inbox->ringers))
 		sched_yield();
 	if (inbox->bell_fd >= 0)
@@ -94,7 +94,7 @@ void xyli_inbox_deliver(struct xyli_inbox *inbox)
 		struct xyli_post *next = post->next;
 
 		xyli_check_takes(post);
-		post->next = NULL;	/* a finished task must not keep the next one alive */
+		post->next = NULL; /* a finished task must not keep the next one alive */
 		post->deliver(post);
 		post = next;
 	}

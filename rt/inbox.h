@@ -10,14 +10,14 @@
 /* Lies in what is sent: posting cannot fail.  In scanned memory, always. */
 struct xyli_post {
 	struct xyli_post *next;
-	void (*deliver)(struct xyli_post *post);	/* on the shard, at the start of a turn */
+	void (*deliver)(struct xyli_post *post); /* on the shard, at the start of a turn */
 };
 
 struct xyli_inbox {
 	_Atomic(struct xyli_post *) newest;
-	atomic_bool asleep;		/* the shard waits; whoever clears this rings */
-	atomic_uint ringers;		/* threads that may be about to write to bell_fd */
-	int bell_fd;			/* eventfd; -1: none */
+	atomic_bool asleep;  /* the shard waits; whoever clears this rings */
+	atomic_uint ringers; /* threads that may be about to write to bell_fd */
+	int bell_fd;	     /* eventfd; -1: none */
 	atomic_uint_fast64_t rung;
 };
 

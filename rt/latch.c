@@ -28,7 +28,7 @@ void xyli_latch_open(struct xyli_latch *latch)
 
 struct vigil {
 	struct xyli_latch *latch;
-	int64_t until_ns;	/* on the clock; XYLI_NEVER */
+	int64_t until_ns; /* on the clock; XYLI_NEVER */
 };
 
 static void latch_sleep(struct vigil *vigil)

@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 struct xyli_latch {
-	atomic_uint state;	/* closed, closed and someone waits, open */
+	atomic_uint state; /* closed, closed and someone waits, open */
 };
 
 struct xyli_latch *xyli_latch_new(void);
-void xyli_latch_open(struct xyli_latch *latch);		/* any thread, once or more */
+void xyli_latch_open(struct xyli_latch *latch); /* any thread, once or more */
 
 /* Blocks this attached thread, parked for the collector.  ns < 0: for ever.  False:
  * not open within ns. */

@@ -18,7 +18,7 @@
 #include "gc/heap.h"
 #include "rt/shard.h"
 
-static const char *const state_names[] = { "FREE",      "QUEUED",    "IN_KERNEL",
+static const char *const state_names[] = { "FREE",	"QUEUED",    "IN_KERNEL",
 					   "MULTISHOT", "NOTIFYING", "DONE" };
 
 /* From which states each may be entered: a set of bits. */
@@ -122,7 +122,7 @@ void xyli_op_cancel(struct xyli_op *op)
 	bool asked = op->canceling;
 
 	if (op->state == XYLI_OP_QUEUED) {
-		op->canceling = true;	/* settling asks */
+		op->canceling = true; /* settling asks */
 		xyli_op_refuse(op, -ECANCELED);
 		return;
 	}
@@ -209,7 +209,8 @@ void xyli_op_complete(struct xyli_op *op, int res, unsigned cqe_flags, bool more
 	if (op->kernel_writes && res > 0)
 		xyli_check_kernel_wrote(op->buf, (size_t)res);
 	if (more) {
-		op_move(op, op->opcode == IORING_OP_SEND_ZC ? XYLI_OP_NOTIFYING : XYLI_OP_MULTISHOT);
+		op_move(op,
+			op->opcode == IORING_OP_SEND_ZC ? XYLI_OP_NOTIFYING : XYLI_OP_MULTISHOT);
 	} else {
 		op_forget_cancel(op);
 		op_unpin(op);

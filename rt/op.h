@@ -25,16 +25,16 @@ struct xyli_wait;
 struct xyli_op;
 
 enum xyli_op_state {
-	XYLI_OP_FREE,		/* not in use; op_start leaves it */
-	XYLI_OP_QUEUED,		/* on the backlog; ring_flush or a cancel leaves it */
-	XYLI_OP_IN_KERNEL,	/* SQE published; a CQE leaves it */
-	XYLI_OP_MULTISHOT,	/* a CQE has come, with F_MORE; the CQE without it leaves it */
-	XYLI_OP_NOTIFYING,	/* as above, for a zero-copy send */
-	XYLI_OP_DONE,		/* its last CQE has come; settling leaves it */
+	XYLI_OP_FREE,	   /* not in use; op_start leaves it */
+	XYLI_OP_QUEUED,	   /* on the backlog; ring_flush or a cancel leaves it */
+	XYLI_OP_IN_KERNEL, /* SQE published; a CQE leaves it */
+	XYLI_OP_MULTISHOT, /* a CQE has come, with F_MORE; the CQE without it leaves it */
+	XYLI_OP_NOTIFYING, /* as above, for a zero-copy send */
+	XYLI_OP_DONE,	   /* its last CQE has come; settling leaves it */
 };
 
 struct xyli_op_kind {
-	const char *name;	/* "recv", "accept": for xyl_dump_tasks */
+	const char *name; /* "recv", "accept": for xyl_dump_tasks */
 	/* The result is here (or the operation never reached the kernel: -ECANCELED).
 	 * Hand it to the waiter with xyli_op_wake, or to nobody: adopt it.  After the
 	 * last CQE (op->state is DONE) the record may be used again. */
@@ -42,26 +42,26 @@ struct xyli_op_kind {
 };
 
 struct xyli_op {
-	struct xyli_op *next, *prev;	/* the backlog, or the list of cancels */
+	struct xyli_op *next, *prev; /* the backlog, or the list of cancels */
 	const struct xyli_op_kind *kind;
-	struct xyli_wait *waiter;	/* NULL: abandoned, or nobody ever waited */
+	struct xyli_wait *waiter; /* NULL: abandoned, or nobody ever waited */
 	struct xyli_shard *shard;
-	void *handle;			/* kept alive by us: a struct xyl_io */
-	void *buf;			/* the SQE's addr: the buffer, or a path or sockaddr of ours */
+	void *handle; /* kept alive by us: a struct xyl_io */
+	void *buf;    /* the SQE's addr: the buffer, or a path or sockaddr of ours */
 	uint64_t off;
-	uint32_t len;			/* the SQE's: a length, a mode */
-	uint32_t buf_bytes;		/* of buf, that the kernel may read or write */
-	uint32_t op_flags;		/* msg_flags, rw_flags, open_flags, poll events, ... */
+	uint32_t len;	    /* the SQE's: a length, a mode */
+	uint32_t buf_bytes; /* of buf, that the kernel may read or write */
+	uint32_t op_flags;  /* msg_flags, rw_flags, open_flags, poll events, ... */
 	int32_t fd;
 	uint32_t slot;
-	uint16_t ioprio;		/* multishot flags */
+	uint16_t ioprio; /* multishot flags */
 	uint8_t opcode;
-	uint8_t state;			/* enum xyli_op_state */
-	bool kernel_writes;		/* into buf */
-	bool canceling : 1;		/* asked for; what comes is taken for -ECANCELED */
-	bool stubborn : 1;		/* a regular file: the kernel cannot cancel it */
-	bool internal : 1;		/* the shard's own: not counted, not aborted */
-	bool prompt : 1;		/* most likely done as soon as it is submitted: a write, a file */
+	uint8_t state;	    /* enum xyli_op_state */
+	bool kernel_writes; /* into buf */
+	bool canceling : 1; /* asked for; what comes is taken for -ECANCELED */
+	bool stubborn : 1;  /* a regular file: the kernel cannot cancel it */
+	bool internal : 1;  /* the shard's own: not counted, not aborted */
+	bool prompt : 1;    /* most likely done as soon as it is submitted: a write, a file */
 };
 
 /* Queue it; the SQE is filled in at the end of the turn.  `waiter` waits for it from
@@ -94,7 +94,7 @@ void xyli_op_refuse(struct xyli_op *op, int error);
 /* user_data:	kind 8 | generation 32 | slot 24 */
 #define XYLI_TAG_GENERATION 24
 #define XYLI_TAG_SLOT ((UINT64_C(1) << XYLI_TAG_GENERATION) - 1)
-#define XYLI_TAG_CANCEL (UINT64_C(1) << 56)	/* a cancel of that operation */
+#define XYLI_TAG_CANCEL (UINT64_C(1) << 56) /* a cancel of that operation */
 
 uint64_t xyli_op_tag(const struct xyli_op *op);
 

@@ -19,7 +19,7 @@
 
 #define REAP_BATCH 64
 #define BLIND_NAP_NS (10 * XYL_MS)
-#define BLIND_NAP_MAX_S 1000000000	/* longer is for ever */
+#define BLIND_NAP_MAX_S 1000000000 /* longer is for ever */
 
 /* What a system call on the ring may say and mean nothing by it: try again next turn. */
 static bool is_transient(int r)
@@ -42,7 +42,7 @@ static struct io_uring_sqe *sqe_get(struct xyli_shard *shard)
 	if (sqe)
 		return sqe;
 	ring_judge(shard, io_uring_submit(uring));
-	io_uring_sqring_wait(uring);	/* SQPOLL: the kernel's thread has yet to take them */
+	io_uring_sqring_wait(uring); /* SQPOLL: the kernel's thread has yet to take them */
 	return io_uring_get_sqe(uring);
 }
 
@@ -155,7 +155,7 @@ static void bell_arm(struct xyli_shard *shard)
 
 struct nap {
 	struct xyli_shard *shard;
-	int64_t ns;		/* XYLI_NEVER: until something happens */
+	int64_t ns; /* XYLI_NEVER: until something happens */
 	int r;
 };
 
@@ -176,7 +176,7 @@ static void nap_in_poll(struct nap *nap)
 	struct timespec ts = xyli_timespec(nap->ns);
 
 	if (nap->shard->ring->deferred && nap->ns > BLIND_NAP_NS)
-		ts = xyli_timespec(BLIND_NAP_NS);	/* it turned by hand before: poll is not told */
+		ts = xyli_timespec(BLIND_NAP_NS); /* it turned by hand before: poll is not told */
 	nap->r = io_uring_submit_and_get_events(uring);
 	if (nap->r >= 0 && !io_uring_cq_ready(uring))
 		ppoll(&pollfd, 1, ts.tv_sec > BLIND_NAP_MAX_S ? NULL : &ts, NULL);
@@ -218,7 +218,7 @@ static void ring_sleep(struct xyli_shard *shard)
 		return;
 	bell_arm(shard);
 	if (!xyli_op_in_kernel(&shard->bell) || !xyli_inbox_sleep(&shard->inbox)) {
-		enter_briefly(shard);	/* who cannot be woken, or has been, does not sleep */
+		enter_briefly(shard); /* who cannot be woken, or has been, does not sleep */
 		return;
 	}
 	xyli_world_park(nap_take, &nap);
@@ -238,7 +238,8 @@ static bool shard_is_finished(const struct xyli_shard *shard)
 bool xyli_ring_is_waiting(const struct xyli_shard *shard)
 {
 	return !shard->ready.first && xyli_inbox_is_empty(&shard->inbox) && !shard->backlog.first &&
-	       !shard->cancels.first && !shard->by_hand && !shard->busy && !shard_is_finished(shard);
+	       !shard->cancels.first && !shard->by_hand && !shard->busy &&
+	       !shard_is_finished(shard);
 }
 
 void xyli_ring_enter(struct xyli_shard *shard)

@@ -27,7 +27,7 @@
 
 static const unsigned ladder[] = {
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-		IORING_SETUP_SUBMIT_ALL,	/* the one that is not pollable */
+		IORING_SETUP_SUBMIT_ALL, /* the one that is not pollable */
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 		IORING_SETUP_SUBMIT_ALL,
 	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
@@ -78,8 +78,8 @@ static int ring_try(struct xyli_ring *ring, unsigned entries, unsigned idle_ms, 
 int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idle_ms, bool pollable)
 {
 	const unsigned *rungs = sqpoll_idle_ms ? ladder_sqpoll : ladder;
-	size_t count = sqpoll_idle_ms ? sizeof(ladder_sqpoll) / sizeof(*ladder_sqpoll) :
-					sizeof(ladder) / sizeof(*ladder);
+	size_t count = sqpoll_idle_ms ? sizeof(ladder_sqpoll) / sizeof(*ladder_sqpoll)
+				      : sizeof(ladder) / sizeof(*ladder);
 	int r = -EINVAL;
 
 	memset(ring, 0, sizeof(*ring));
@@ -92,7 +92,7 @@ int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idl
 	}
 	ring->open = true;
 	xyli_check_takes(&ring_mappings);
-	io_uring_ring_dontfork(&ring->uring);	/* a child's SQEs would go into our ring */
+	io_uring_ring_dontfork(&ring->uring); /* a child's SQEs would go into our ring */
 	return 0;
 }
 
@@ -103,13 +103,14 @@ int xyli_ring_claim(struct xyli_ring *ring)
 	if (ring->claimed)
 		return 0;
 	/* liburing 2.3 declares io_uring_enable_rings but does not export it. */
-	if (syscall(SYS_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0) {
+	if (syscall(SYS_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
+		    0) < 0) {
 		r = -errno;
 		xyli_why_ring(r);
 		return r;
 	}
 	ring->claimed = true;
-	io_uring_register_ring_fd(&ring->uring);	/* saves a descriptor look-up; may fail */
+	io_uring_register_ring_fd(&ring->uring); /* saves a descriptor look-up; may fail */
 	return 0;
 }
 

@@ -86,7 +86,7 @@ static void bell_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 {
 	(void)op;
 	(void)res;
-	(void)cqe_flags;	/* it has ended the wait: that was all */
+	(void)cqe_flags; /* it has ended the wait: that was all */
 }
 
 static const struct xyli_op_kind bell_kind = { "doorbell", bell_settle };
@@ -96,12 +96,13 @@ static int config_check(const struct xyl_config *config)
 	unsigned entries = config->ring_entries;
 
 	if (config->shards > 1) {
-		xyli_why_set("config.shards is %u: only one shard is supported so far", config->shards);
+		xyli_why_set("config.shards is %u: only one shard is supported so far",
+			     config->shards);
 		return -ENOTSUP;
 	}
 	if ((entries & (entries - 1)) != 0 || entries > ENTRIES_MAX) {
-		xyli_why_set("config.ring_entries is %u: it must be a power of two up to %d", entries,
-			     ENTRIES_MAX);
+		xyli_why_set("config.ring_entries is %u: it must be a power of two up to %d",
+			     entries, ENTRIES_MAX);
 		return -EINVAL;
 	}
 	return 0;
@@ -181,7 +182,7 @@ void xyli_shard_close(struct xyli_shard *shard)
 	xyli_ring_close(shard->ring);
 	xyli_inbox_done(&shard->inbox);
 	xyli_roots_release(shard->roots);
-	xyli_blocks_drop(&shard->blocks);	/* a finished task may be held, and holds its shard */
+	xyli_blocks_drop(&shard->blocks); /* a finished task may be held, and holds its shard */
 	shard_unanchor(shard);
 }
 
@@ -228,7 +229,7 @@ int xyli_shard_enter(struct xyli_shard *shard, void *stack_limit)
 	int r;
 
 	if (xyli_check_valgrind() && !shard->by_hand)
-		xyli_shard_poll_fd(shard);	/* it will wait in poll(2) */
+		xyli_shard_poll_fd(shard); /* it will wait in poll(2) */
 	r = xyli_ring_claim(shard->ring);
 	if (r < 0)
 		return r;

@@ -30,47 +30,48 @@ struct xyli_run_queue {
 struct xyli_shard {
 	/* Resuming tasks: the hot part. */
 	struct xyli_run_queue ready;
-	struct xyli_wait *running;	/* whose step is on the machine stack; NULL between two */
+	struct xyli_wait *running; /* whose step is on the machine stack; NULL between two */
 	unsigned turn_budget;
-	unsigned credit;		/* awaits that may still go on without suspending */
-	int64_t now;			/* the turn's clock */
-	struct xyli_blocks blocks;	/* free frames */
-	size_t in_flight_bytes;		/* of tasks */
-	struct xyli_table tasks;	/* one slot a task in flight */
+	unsigned credit;	   /* awaits that may still go on without suspending */
+	int64_t now;		   /* the turn's clock */
+	struct xyli_blocks blocks; /* free frames */
+	size_t in_flight_bytes;	   /* of tasks */
+	struct xyli_table tasks;   /* one slot a task in flight */
 
 	/* Asking the kernel. */
 	struct xyli_ring *ring;
-	struct xyli_table ops;		/* one slot an outstanding operation */
-	struct xyli_ops backlog;	/* QUEUED, to be published */
-	struct xyli_ops cancels;	/* IN_KERNEL, to be cancelled */
-	bool prompt;			/* something submitted now is most likely done at once */
-	int broken;			/* the ring failed with this: no more operations */
-	struct xyli_op bell;		/* reads the inbox's eventfd while the shard may sleep */
+	struct xyli_table ops;	 /* one slot an outstanding operation */
+	struct xyli_ops backlog; /* QUEUED, to be published */
+	struct xyli_ops cancels; /* IN_KERNEL, to be cancelled */
+	bool prompt;		 /* something submitted now is most likely done at once */
+	int broken;		 /* the ring failed with this: no more operations */
+	struct xyli_op bell;	 /* reads the inbox's eventfd while the shard may sleep */
 	uint64_t bell_count;
 
 	struct xyli_timers timers;
-	int64_t deadline;		/* of a stop under way, which no sleep may pass; XYLI_NEVER */
+	int64_t deadline; /* of a stop under way, which no sleep may pass; XYLI_NEVER */
 	struct xyli_inbox inbox;
 
 	/* Floors above. */
-	unsigned (*run_tasks)(struct xyli_shard *shard);	/* spawn/: up to turn_budget of the ready */
+	unsigned (*run_tasks)(
+		struct xyli_shard *shard); /* spawn/: up to turn_budget of the ready */
 	struct xyl_runtime *runtime;
-	uintptr_t first_handle;			/* io/: those still open, complemented */
+	uintptr_t first_handle; /* io/: those still open, complemented */
 	size_t (*close_handles)(struct xyli_shard *shard);
 
 	struct xyl_stats stats;
 	unsigned number;
 	unsigned task_limit;
-	unsigned ring_entries, sqpoll_idle_ms;	/* as configured */
-	uint32_t anchor;		/* its own slot among the live shards */
-	int roots;			/* the number of its table of the program's roots */
-	const struct xyli_wait *until;	/* xyl_run: the task that the loop turns for */
-	atomic_bool stopping;		/* no more spawns */
-	atomic_uint arriving;		/* tasks spawned from outside, in the inbox */
-	bool draining;			/* no task is left, every operation is being cancelled */
-	bool by_hand;			/* never waits: someone drives it */
-	bool busy;			/* never sleeps */
-	_Atomic(const void *) driver;	/* who runs it, or did last (a thread's own address); NULL */
+	unsigned ring_entries, sqpoll_idle_ms; /* as configured */
+	uint32_t anchor;		       /* its own slot among the live shards */
+	int roots;			       /* the number of its table of the program's roots */
+	const struct xyli_wait *until;	       /* xyl_run: the task that the loop turns for */
+	atomic_bool stopping;		       /* no more spawns */
+	atomic_uint arriving;		       /* tasks spawned from outside, in the inbox */
+	bool draining;		      /* no task is left, every operation is being cancelled */
+	bool by_hand;		      /* never waits: someone drives it */
+	bool busy;		      /* never sleeps */
+	_Atomic(const void *) driver; /* who runs it, or did last (a thread's own address); NULL */
 	sigset_t signals_before;
 	bool sigpipe_pending_before, sigpipe_blocked;
 };
@@ -80,7 +81,7 @@ extern _Thread_local struct xyli_shard *xyli_here __attribute__((tls_model("init
 
 /* NULL, and xyl_runtime_why, and the error: it could not be set up. */
 struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_error);
-void xyli_shard_close(struct xyli_shard *shard);	/* nothing is outstanding any more */
+void xyli_shard_close(struct xyli_shard *shard); /* nothing is outstanding any more */
 
 /* Readable when the ring has something to reap.  Before the first turn the ring is made
  * anew if it cannot be polled as it is. */
@@ -103,15 +104,16 @@ unsigned xyli_shard_turn(struct xyli_shard *shard);
 void xyli_ring_flush(struct xyli_shard *shard);
 void xyli_ring_enter(struct xyli_shard *shard);
 void xyli_ring_reap(struct xyli_shard *shard);
-bool xyli_ring_has_news(const struct xyli_shard *shard);	/* something to reap, or held back */
-bool xyli_ring_is_waiting(const struct xyli_shard *shard);	/* asleep until a CQE, a bell, a timer */
+bool xyli_ring_has_news(const struct xyli_shard *shard);   /* something to reap, or held back */
+bool xyli_ring_is_waiting(const struct xyli_shard *shard); /* asleep until a CQE, a bell, a timer */
 
 /* Recount all there is; aborts where something disagrees. */
 void xyli_shard_check(struct xyli_shard *shard);
 
 static inline void xyli_count(uint64_t *count, uint64_t change)
 {
-	__atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + change, __ATOMIC_RELAXED);
+	__atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + change,
+			 __ATOMIC_RELAXED);
 }
 
 /* ---- the run queue ------------------------------------------------------------- */
@@ -135,13 +137,14 @@ static inline struct xyli_wait *xyli_ready_take(struct xyli_shard *shard)
 	shard->ready.first = wait->next;
 	if (!shard->ready.first)
 		shard->ready.last = NULL;
-	wait->next = NULL;	/* a finished task must not keep those behind it alive */
+	wait->next = NULL; /* a finished task must not keep those behind it alive */
 	return wait;
 }
 
 /* ---- waiting and waking -------------------------------------------------------- */
 
-static inline void xyli_wait_begin(struct xyli_wait *wait, const struct xyli_wait_kind *kind, void *on)
+static inline void xyli_wait_begin(struct xyli_wait *wait, const struct xyli_wait_kind *kind,
+				   void *on)
 {
 	XYLI_MUST(wait->state == XYLI_RUNNING && !wait->kind);
 	wait->kind = kind;

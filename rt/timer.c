@@ -139,7 +139,8 @@ void xyli_timers_check(const struct xyli_timers *timers)
 		if (entry->timer->place == i + 1 &&
 		    (i == 0 || entry_at(timers, (i - 1) / ARITY)->when_ns <= entry->when_ns))
 			continue;
-		fprintf(stderr, "xylem: timer heap: entry %u of %u is out of place\n", i, timers->count);
+		fprintf(stderr, "xylem: timer heap: entry %u of %u is out of place\n", i,
+			timers->count);
 		abort();
 	}
 }

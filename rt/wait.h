@@ -24,20 +24,20 @@ struct xyli_shard;
 struct xyli_wait;
 
 enum xyli_wait_state {
-	XYLI_NEW,	/* spawned; queueing leaves it (or refusal, or xyl_later, that waits at once) */
-	XYLI_READY,	/* on the run queue; the loop resumes it */
-	XYLI_RUNNING,	/* inside its step; its own return leaves it */
-	XYLI_WAITING,	/* suspended; xyli_wake leaves it */
-	XYLI_DONE,	/* for good */
+	XYLI_NEW,   /* spawned; queueing leaves it (or refusal, or xyl_later, that waits at once) */
+	XYLI_READY, /* on the run queue; the loop resumes it */
+	XYLI_RUNNING, /* inside its step; its own return leaves it */
+	XYLI_WAITING, /* suspended; xyli_wake leaves it */
+	XYLI_DONE,    /* for good */
 };
 
 enum xyli_cancel_why {
-	XYLI_ABORTED,	/* the task will not look at its buffers again */
-	XYLI_BOUNDED,	/* it may: return only when the kernel is done with them */
+	XYLI_ABORTED, /* the task will not look at its buffers again */
+	XYLI_BOUNDED, /* it may: return only when the kernel is done with them */
 };
 
 struct xyli_wait_kind {
-	const char *name;	/* "join", "recv": for xyl_dump_tasks */
+	const char *name; /* "join", "recv": for xyl_dump_tasks */
 	/* Stop waiting: wake with -ECANCELED now, or see to it that a wake follows. */
 	void (*cancel)(struct xyli_wait *wait, enum xyli_cancel_why why);
 	/* Another task waits in its stead from now on (xyl_later). */
@@ -47,22 +47,22 @@ struct xyli_wait_kind {
 struct xyli_wait {
 	union {
 		struct {
-			struct xyli_wait *next, *prev;	/* the run queue, or the list it waits on */
+			struct xyli_wait *next, *prev; /* the run queue, or the list it waits on */
 		};
-		struct xyli_timer timer;		/* while it sleeps */
+		struct xyli_timer timer; /* while it sleeps */
 	};
-	const struct xyli_wait_kind *kind;	/* NULL: it waits for nothing, or was woken */
+	const struct xyli_wait_kind *kind; /* NULL: it waits for nothing, or was woken */
 	union {
-		void *on;			/* what it waits for */
-		ssize_t result;			/* once woken */
+		void *on;	/* what it waits for */
+		ssize_t result; /* once woken */
 	};
 	struct xyli_shard *shard;
-	uint32_t since_ms;			/* when it was suspended, on the shard's clock */
-	uint8_t state;				/* enum xyli_wait_state */
-	bool aborted;				/* spawn/'s, here because there is room: */
-	atomic_bool abort_asked;		/*   the post is on its way, or has arrived */
-	bool expired : 1;			/*   at least one of its bounds has passed */
-	bool abandoned : 1;			/* an operation it left, or left for later, may name its frames */
+	uint32_t since_ms;	 /* when it was suspended, on the shard's clock */
+	uint8_t state;		 /* enum xyli_wait_state */
+	bool aborted;		 /* spawn/'s, here because there is room: */
+	atomic_bool abort_asked; /*   the post is on its way, or has arrived */
+	bool expired : 1;	 /*   at least one of its bounds has passed */
+	bool abandoned : 1;	 /* an operation it left, or left for later, may name its frames */
 };
 
 /* Other threads ask whether a task is done. */

@@ -53,9 +53,11 @@ static void why_denied(int error)
 	int seccomp = proc_number("/proc/self/status", "Seccomp:");
 
 	if (disabled == 2)
-		xyli_why_set("io_uring is switched off: sysctl kernel.io_uring_disabled is 2; set it to 0");
+		xyli_why_set("io_uring is switched off: sysctl kernel.io_uring_disabled is 2; set "
+			     "it to 0");
 	else if (disabled == 1 && error == EPERM && seccomp <= 0)
-		xyli_why_set("io_uring is for privileged processes only: sysctl kernel.io_uring_disabled "
+		xyli_why_set("io_uring is for privileged processes only: sysctl "
+			     "kernel.io_uring_disabled "
 			     "is 1; set it to 0, or join the group of kernel.io_uring_group");
 	else if (seccomp > 0)
 		xyli_why_set("a seccomp filter denies io_uring (%s): allow io_uring_setup, "
@@ -71,7 +73,8 @@ static void why_old_kernel(void)
 
 	uname(&name);
 	xyli_why_set("this kernel (%s) has no usable io_uring: Linux 5.19 or newer is needed, "
-		     "6.1 or newer is better", name.release);
+		     "6.1 or newer is better",
+		     name.release);
 }
 
 static void why_limit(const char *what, __rlimit_resource_t resource)
@@ -79,26 +82,22 @@ static void why_limit(const char *what, __rlimit_resource_t resource)
 	struct rlimit limit = { 0 };
 
 	getrlimit(resource, &limit);
-	xyli_why_set("%s is too low (now %llu): raise it with ulimit or LimitXXX= of the service", what,
-		     (unsigned long long)limit.rlim_cur);
+	xyli_why_set("%s is too low (now %llu): raise it with ulimit or LimitXXX= of the service",
+		     what, (unsigned long long)limit.rlim_cur);
 }
 
 void xyli_why_ring(int error)
 {
 	switch (-error) {
 	case EPERM:
-	case EACCES:
-		why_denied(-error);
-		break;
+	case EACCES: why_denied(-error); break;
 	case ENOSYS:
 		if (proc_number("/proc/self/status", "Seccomp:") > 0)
 			why_denied(ENOSYS);
 		else
 			why_old_kernel();
 		break;
-	case EMFILE:
-		why_limit("the limit on open files (RLIMIT_NOFILE)", RLIMIT_NOFILE);
-		break;
+	case EMFILE: why_limit("the limit on open files (RLIMIT_NOFILE)", RLIMIT_NOFILE); break;
 	case ENFILE:
 		xyli_why_set("the system has no file descriptors left: see sysctl fs.file-max");
 		break;
@@ -106,7 +105,6 @@ void xyli_why_ring(int error)
 		why_limit("memory for the ring: the limit on locked memory (RLIMIT_MEMLOCK)",
 			  RLIMIT_MEMLOCK);
 		break;
-	default:
-		xyli_why_set("io_uring_setup failed: %s", strerror(-error));
+	default: xyli_why_set("io_uring_setup failed: %s", strerror(-error));
 	}
 }

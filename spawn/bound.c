@@ -17,11 +17,11 @@ struct xyli_bound {
 	struct xyl_task *task;
 	struct xyl_frame *frame;
 	struct xyli_timer timer;
-	uint16_t shields;	/* the task's when it was set: shields begun since keep it out */
+	uint16_t shields; /* the task's when it was set: shields begun since keep it out */
 	bool is_call;
 	bool passed;
-	bool cut;		/* it has cancelled the await under way */
-	bool seen;		/* an await has given -ECANCELED for it */
+	bool cut;  /* it has cancelled the await under way */
+	bool seen; /* an await has given -ECANCELED for it */
 };
 
 static bool bound_reaches(const struct xyli_bound *bound)
@@ -185,7 +185,7 @@ xyl_pending xyl_within(xyl_pending op, int64_t ns)
 	if (!task)
 		xyli_misuse("xyl_within", "called outside a task");
 	if (op.xyli_code == 0 || (op.xyli_code != XYLI_PENDING_CALL && !task->wait.kind))
-		return op;	/* the result is here already */
+		return op; /* the result is here already */
 	when = ns > 0 ? xyli_clock_add(xyli_clock(), ns) : task->wait.shard->now;
 	if (!bound_new(task, op.xyli_code == XYLI_PENDING_CALL, when))
 		return within_no_memory(task, op);

@@ -74,7 +74,7 @@ static void bell_silence(int bell_fd)
 	struct iovec iov = { &count, sizeof(count) };
 	ssize_t n = preadv2(bell_fd, &iov, 1, -1, RWF_NOWAIT);
 
-	(void)n;	/* it was silent already: just as well */
+	(void)n; /* it was silent already: just as well */
 }
 
 void xyli_drive_begin(struct xyl_runtime *rt)
@@ -94,7 +94,7 @@ void xyli_drive_end(struct xyl_runtime *rt)
 
 	if (rt->drive_fd < 0)
 		return;
-	xyli_ring_hush(shard->ring);	/* it was signalled for what has been reaped, too */
+	xyli_ring_hush(shard->ring); /* it was signalled for what has been reaped, too */
 	if (!xyli_inbox_sleep(&shard->inbox) || shard->ready.first || shard->backlog.first ||
 	    shard->cancels.first || xyli_ring_has_news(shard))
 		when = 1;

@@ -50,8 +50,8 @@ static void dump_frame(struct dump *dump, struct xyl_frame *frame)
 	if (dump->error)
 		return;
 	if (frame->line == 0)
-		dump->error = xyli_print(dump->fd, "        %s  (%s, not yet begun)\n", frame->fn->name,
-					 file);
+		dump->error = xyli_print(dump->fd, "        %s  (%s, not yet begun)\n",
+					 frame->fn->name, file);
 	else
 		dump->error = xyli_print(dump->fd, "        %s  %s:%d\n", frame->fn->name, file,
 					 frame->line);
@@ -60,12 +60,9 @@ static void dump_frame(struct dump *dump, struct xyl_frame *frame)
 static const char *wait_name(const struct xyl_task *task)
 {
 	switch (task->wait.state) {
-	case XYLI_RUNNING:
-		return "runs";
-	case XYLI_WAITING:
-		return xyli_wait_name(&task->wait);
-	default:
-		return "is ready";
+	case XYLI_RUNNING: return "runs";
+	case XYLI_WAITING: return xyli_wait_name(&task->wait);
+	default: return "is ready";
 	}
 }
 
@@ -108,10 +105,10 @@ static int shard_dump(struct xyli_shard *shard, int fd)
 /* ---- asking a shard that another thread runs ------------------------------------- */
 
 struct question {
-	struct xyli_post post;		/* first */
+	struct xyli_post post; /* first */
 	struct xyli_shard *shard;
 	struct xyli_latch *answered;
-	atomic_bool taken;		/* by the shard that answers, or by the asker who gives up */
+	atomic_bool taken; /* by the shard that answers, or by the asker who gives up */
 	int fd, answer;
 };
 
@@ -120,7 +117,7 @@ static void question_answer(struct xyli_post *post)
 	struct question *question = (struct question *)post;
 
 	if (atomic_exchange(&question->taken, true))
-		return;		/* the asker has left; his descriptor may be somebody else's */
+		return; /* the asker has left; his descriptor may be somebody else's */
 	question->answer = shard_dump(question->shard, question->fd);
 	xyli_latch_open(question->answered);
 }
@@ -141,7 +138,7 @@ static int shard_ask(struct xyli_shard *shard, int fd)
 	if (!xyli_latch_wait(question->answered, ANSWER_NS)) {
 		if (!atomic_exchange(&question->taken, true))
 			return -ETIMEDOUT;
-		xyli_latch_wait(question->answered, -1);	/* it is being written */
+		xyli_latch_wait(question->answered, -1); /* it is being written */
 	}
 	return question->answer;
 }
@@ -160,7 +157,7 @@ static void dump_one(struct xyli_shard *shard, void *arg)
 	else
 		r = shard_ask(shard, all->fd);
 	if (r < 0)
-		all->error = r;		/* the others are shown all the same */
+		all->error = r; /* the others are shown all the same */
 	else
 		all->total += r;
 }

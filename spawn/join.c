@@ -28,12 +28,13 @@ xyl_pending xyl_join(struct xyl_task *joined)
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
 	if (!joined)
-		return xyli_done(task, -EINVAL);	/* a spawn that failed, most likely */
+		return xyli_done(task, -EINVAL); /* a spawn that failed, most likely */
 	if (joined == task)
 		return xyli_done(task, -EDEADLK);
 	if (xyli_task_is_done(joined))
-		return xyli_done(task, joined->wait.aborted ? -ECANCELED :
-							      xyli_task_first_frame(joined)->result);
+		return xyli_done(task, joined->wait.aborted
+					       ? -ECANCELED
+					       : xyli_task_first_frame(joined)->result);
 	if (joined->wait.shard != task->wait.shard)
 		return xyli_done(task, -EXDEV);
 	xyli_wait_begin(&task->wait, &join_wait, joined);

@@ -8,7 +8,8 @@
 
 /* ---- run one function to its end ------------------------------------------------- */
 
-static struct xyl_task *first_task(struct xyl_runtime *rt, const struct xyli_fn *fn, const void *init)
+static struct xyl_task *first_task(struct xyl_runtime *rt, const struct xyli_fn *fn,
+				   const void *init)
 {
 	struct xyl_task *task = NULL;
 
@@ -20,7 +21,8 @@ static struct xyl_task *first_task(struct xyl_runtime *rt, const struct xyli_fn 
 }
 
 static __attribute__((noinline)) ssize_t run_on_this_stack(struct xyl_runtime *rt,
-							   const struct xyli_fn *fn, const void *init)
+							   const struct xyli_fn *fn,
+							   const void *init)
 {
 	struct xyli_shard *shard = rt->shard;
 	struct xyl_task *task;
@@ -31,7 +33,7 @@ static __attribute__((noinline)) ssize_t run_on_this_stack(struct xyl_runtime *r
 		return r;
 	task = first_task(rt, fn, init);
 	if (task) {
-		shard->until = &task->wait;	/* keeps it, too: its result is wanted */
+		shard->until = &task->wait; /* keeps it, too: its result is wanted */
 		while (!xyl_is_done(task))
 			xyli_shard_turn(shard);
 		result = xyl_result(task);
@@ -63,7 +65,7 @@ ssize_t xyli_run(const struct xyl_config *config, const struct xyli_fn *fn, cons
 /* ---- spawning from any attached thread -------------------------------------------- */
 
 struct spawn_post {
-	struct xyli_post post;		/* first */
+	struct xyli_post post; /* first */
 	struct xyl_task *task;
 };
 
@@ -109,7 +111,7 @@ void xyl_runtime_stats(const struct xyl_runtime *rt, struct xyl_stats *ret_stats
 
 	for (size_t i = 0; i < sizeof(*ret_stats) / sizeof(*to); i++)
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
-	ret_stats->spawned = atomic_load(&tasks->taken);	/* a task is a slot */
+	ret_stats->spawned = atomic_load(&tasks->taken); /* a task is a slot */
 	ret_stats->completed = atomic_load(&tasks->cleared);
 	ret_stats->live = xyli_table_count(tasks);
 	ret_stats->doorbells = atomic_load(&rt->shard->inbox.rung);

@@ -80,7 +80,7 @@ int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns)
 		return -EBUSY;
 	__builtin_unwind_init();
 	r = drive_on_this_stack(rt, turns);
-	__asm__ volatile("" ::: "memory");	/* no tail call: this frame must stay */
+	__asm__ volatile("" ::: "memory"); /* no tail call: this frame must stay */
 	return r;
 }
 
@@ -109,7 +109,7 @@ static void *thread_run(void *arg)
 	struct xyli_latch *stopped = rt->stopped;
 	int r = xyl_thread_attach();
 
-	if (r < 0) {	/* it must not touch collected memory any more than this */
+	if (r < 0) { /* it must not touch collected memory any more than this */
 		rt->error = r;
 		xyli_latch_open(rt->started);
 		return NULL;
@@ -160,11 +160,11 @@ int xyl_runtime_start(struct xyl_runtime *rt)
 		xyli_why_set("no memory for a thread's start");
 		return -ENOMEM;
 	}
-	root = xyl_root_add(rt);	/* until the thread has it on its own stack */
+	root = xyl_root_add(rt); /* until the thread has it on its own stack */
 	if (!root.generation)
 		return -ENOMEM;
 	rt->state = XYLI_RT_STARTED;
-	atomic_store(&rt->shard->driver, rt);	/* no thread's own address: it is not ours any more */
+	atomic_store(&rt->shard->driver, rt); /* no thread's own address: it is not ours any more */
 	r = thread_create(rt, &root);
 	if (r < 0) {
 		xyl_root_drop(&root);
@@ -177,7 +177,7 @@ int xyl_runtime_start(struct xyl_runtime *rt)
 	if (rt->error < 0) {
 		thread_end(rt);
 		xyl_root_drop(&root);
-		xyli_why_ring(rt->error);	/* the thread told only itself */
+		xyli_why_ring(rt->error); /* the thread told only itself */
 	}
 	return rt->error;
 }
@@ -216,7 +216,7 @@ static __attribute__((noinline)) int stop_on_this_stack(struct xyl_runtime *rt, 
 	int64_t until = xyli_clock_add(xyli_clock(), deadline_ns);
 	int r = xyli_shard_enter(rt->shard, __builtin_frame_address(0));
 
-	if (r < 0) {		/* it never ran: nothing is outstanding */
+	if (r < 0) { /* it never ran: nothing is outstanding */
 		r = 0;
 	} else {
 		r = xyli_quiesce(rt->shard, until);
@@ -236,10 +236,8 @@ int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns)
 	if (xyli_here)
 		return -EDEADLK;
 	switch (atomic_load(&rt->state)) {
-	case XYLI_RT_STOPPED:
-		return 0;
-	case XYLI_RT_STARTED:
-		return thread_stop(rt, deadline_ns);
+	case XYLI_RT_STOPPED: return 0;
+	case XYLI_RT_STARTED: return thread_stop(rt, deadline_ns);
 	case XYLI_RT_BY_HAND:
 		if (!xyli_shard_is_ours(rt->shard))
 			return -EBUSY;

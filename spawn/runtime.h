@@ -13,9 +13,9 @@
 #include "xylem/xylem.h"
 
 enum xyli_runtime_state {
-	XYLI_RT_BY_HAND,	/* driven by the caller; start or stop leaves it */
-	XYLI_RT_STARTED,	/* a thread runs the shard; its end leaves it */
-	XYLI_RT_STOPPED,	/* quiesced; only the statistics remain */
+	XYLI_RT_BY_HAND, /* driven by the caller; start or stop leaves it */
+	XYLI_RT_STARTED, /* a thread runs the shard; its end leaves it */
+	XYLI_RT_STOPPED, /* quiesced; only the statistics remain */
 };
 
 struct xyl_runtime {
@@ -23,12 +23,12 @@ struct xyl_runtime {
 	int64_t quiesce_ns;
 	_Atomic(enum xyli_runtime_state) state;
 	pthread_t thread;
-	struct xyli_latch *started;	/* the thread has entered, or failed to */
-	struct xyli_latch *stopped;	/* the thread has quiesced and left */
+	struct xyli_latch *started; /* the thread has entered, or failed to */
+	struct xyli_latch *stopped; /* the thread has quiesced and left */
 	struct xyli_post stop_post;
 	atomic_bool stop_asked, joined;
-	int error;			/* of the thread's start */
-	int drive_fd, drive_timer_fd;	/* for xyl_runtime_fd; -1 */
+	int error;		      /* of the thread's start */
+	int drive_fd, drive_timer_fd; /* for xyl_runtime_fd; -1 */
 };
 
 /* Turn until all is quiet or the time is up; then 0, or -ETIMEDOUT (quiesce.c). */

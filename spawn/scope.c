@@ -12,7 +12,7 @@
 
 #include "spawn/task.h"
 
-struct xyli_member {		/* one task's membership */
+struct xyli_member { /* one task's membership */
 	struct xyli_member *next, *prev;
 	struct xyl_task *task;
 	struct xyl_scope *scope;
@@ -20,14 +20,14 @@ struct xyli_member {		/* one task's membership */
 
 struct xyl_scope {
 	struct xyl_scope *parent;
-	struct xyl_scope *children;	/* those with tasks or roots */
-	struct xyl_scope *next, *prev;	/* among its parent's */
+	struct xyl_scope *children;    /* those with tasks or roots */
+	struct xyl_scope *next, *prev; /* among its parent's */
 	struct xyli_member *members;
-	size_t live;			/* tasks, its children's too */
-	struct xyli_waits waits;	/* joining or closing */
+	size_t live;		 /* tasks, its children's too */
+	struct xyli_waits waits; /* joining or closing */
 	xyl_root *roots;
 	size_t root_count, root_cap;
-	ssize_t failure;		/* the first */
+	ssize_t failure; /* the first */
 	bool listed;
 	bool closed;
 };

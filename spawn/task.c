@@ -34,22 +34,12 @@ typedef uint64_t __attribute__((may_alias)) frame_word;
 static inline void words_copy(frame_word *to, const frame_word *from, size_t bytes)
 {
 	switch (bytes / sizeof(*to)) {
-	case 4:
-		to[3] = from[3];
-		__attribute__((fallthrough));
-	case 3:
-		to[2] = from[2];
-		__attribute__((fallthrough));
-	case 2:
-		to[1] = from[1];
-		__attribute__((fallthrough));
-	case 1:
-		to[0] = from[0];
-		__attribute__((fallthrough));
-	case 0:
-		return;
-	default:
-		memcpy(to, from, bytes);
+	case 4: to[3] = from[3]; __attribute__((fallthrough));
+	case 3: to[2] = from[2]; __attribute__((fallthrough));
+	case 2: to[1] = from[1]; __attribute__((fallthrough));
+	case 1: to[0] = from[0]; __attribute__((fallthrough));
+	case 0: return;
+	default: memcpy(to, from, bytes);
 	}
 }
 
@@ -65,12 +55,14 @@ static inline void words_clear(frame_word *to, size_t bytes)
 
 static inline void frame_init(struct xyl_frame *frame, const struct xyli_fn *fn, const void *init)
 {
-	words_copy((frame_word *)(frame + 1), (const frame_word *)((const struct xyl_frame *)init + 1),
+	words_copy((frame_word *)(frame + 1),
+		   (const frame_word *)((const struct xyl_frame *)init + 1),
 		   fn->size - sizeof(*frame));
 	frame->fn = fn;
 }
 
-struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init)
+struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn,
+				 const void *init)
 {
 	struct xyl_frame *frame = xyli_block_new(&shard->blocks, fn->size);
 
@@ -93,8 +85,9 @@ xyl_pending xyli_call(const struct xyli_fn *fn, const void *init)
 
 void xyli_bad_resume(const struct xyl_frame *frame)
 {
-	fprintf(stderr, "xylem: %s: resumed at line %d, where it does not wait%s\n", frame->fn->name,
-		frame->line, frame->line == XYLI_RETURNED ? " (it has returned)" : "");
+	fprintf(stderr, "xylem: %s: resumed at line %d, where it does not wait%s\n",
+		frame->fn->name, frame->line,
+		frame->line == XYLI_RETURNED ? " (it has returned)" : "");
 	abort();
 }
 
@@ -127,8 +120,8 @@ static inline struct xyl_task *task_place(void *block, const struct xyli_fn *fn)
 	return block ? (struct xyl_task *)((char *)block + task_shift(fn)) : NULL;
 }
 
-static inline void task_init(struct xyl_task *task, struct xyli_shard *shard, const struct xyli_fn *fn,
-		      const void *init)
+static inline void task_init(struct xyl_task *task, struct xyli_shard *shard,
+			     const struct xyli_fn *fn, const void *init)
 {
 	task->wait.shard = shard;
 	task->leaf = xyli_task_first_frame(task);
@@ -170,7 +163,7 @@ struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xy
 
 	if (!xyli_shard_takes_tasks(shard))
 		return NULL;
-	atomic_fetch_add(&shard->arriving, 1);	/* from here on a stop waits for it */
+	atomic_fetch_add(&shard->arriving, 1); /* from here on a stop waits for it */
 	if (!atomic_load(&shard->stopping))
 		task = task_place(xyl_alloc(task_bytes(fn)), fn);
 	if (task)
@@ -279,7 +272,7 @@ static void task_suspend(struct xyl_task *task)
 {
 	struct xyli_wait *wait = &task->wait;
 
-	if (!wait->kind) {	/* it gives way; or what it awaits came within its own step */
+	if (!wait->kind) { /* it gives way; or what it awaits came within its own step */
 		xyli_ready(wait->shard, wait);
 		return;
 	}
@@ -291,7 +284,8 @@ static void task_suspend(struct xyl_task *task)
 static inline void step_check_call(const struct xyl_task *task, const struct xyl_frame *frame)
 {
 	if (__builtin_expect(task->leaf->caller != frame || task->wait.kind, 0))
-		xyli_misuse(frame->fn->name, "an operation that was started before a call was not awaited");
+		xyli_misuse(frame->fn->name,
+			    "an operation that was started before a call was not awaited");
 }
 
 static void task_step(struct xyl_task *task)
@@ -309,7 +303,7 @@ static void task_step(struct xyl_task *task)
 			}
 			if (--shard->credit > 0)
 				continue;
-			task->wait.result = task->leaf->result;	/* a loop of calls gives way, too */
+			task->wait.result = task->leaf->result; /* a loop of calls gives way, too */
 		} else if (task->leaf != frame) {
 			step_check_call(task, frame);
 			continue;

@@ -24,13 +24,13 @@ struct xyli_bound;
 struct xyli_member;
 
 struct xyl_task {
-	struct xyli_wait wait;		/* first: the loop's view of it */
-	struct xyl_frame *leaf;		/* the innermost frame */
-	struct xyli_bound *bounds;	/* innermost first */
+	struct xyli_wait wait;	   /* first: the loop's view of it */
+	struct xyl_frame *leaf;	   /* the innermost frame */
+	struct xyli_bound *bounds; /* innermost first */
 	struct xyli_waits joiners;
-	struct xyli_member *member;	/* of a scope, or NULL */
+	struct xyli_member *member; /* of a scope, or NULL */
 	struct xyli_post abort_post;
-	uint32_t slot;			/* in the task table */
+	uint32_t slot; /* in the task table */
 	uint16_t shields;
 };
 
@@ -70,7 +70,8 @@ static inline size_t xyli_task_size(const struct xyl_task *task)
 }
 
 /* Set up, rooted, NEW; not on the run queue.  NULL: no memory. */
-struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init);
+struct xyl_task *xyli_task_new(struct xyli_shard *shard, const struct xyli_fn *fn,
+			       const void *init);
 
 /* The same from another thread: it is not rooted before it has arrived at its shard,
  * where it is told to run; there, it may be refused, and is then done with -ECANCELED. */
@@ -79,7 +80,8 @@ struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xy
 void xyli_task_arrive(struct xyl_task *task);
 
 /* A frame in a block of its own, for a call. */
-struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn, const void *init);
+struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn,
+				 const void *init);
 
 /* The loop's way into tasks: resume up to turn_budget of those that are ready. */
 unsigned xyli_tasks_run(struct xyli_shard *shard);
@@ -118,7 +120,8 @@ static inline bool xyli_task_is_canceled(struct xyl_task *task)
 {
 	if (__builtin_expect(!task->wait.aborted && !task->wait.expired, 1))
 		return false;
-	return (task->wait.aborted && !task->shields) || (task->wait.expired && xyli_bounds_reach(task));
+	return (task->wait.aborted && !task->shields) ||
+	       (task->wait.expired && xyli_bounds_reach(task));
 }
 
 /* The result is known at once.  Now and then the task is suspended all the same, so

@@ -17,18 +17,18 @@
 #include "spawn/task.h"
 
 enum {
-	FUTURE_CLAIMED = 1,	/* a setter is at work; it alone leaves this */
-	FUTURE_VALUE = 2,	/* for good */
-	FUTURE_TASKS = 4,	/* tasks of `shard` are on `waits`, or may be */
+	FUTURE_CLAIMED = 1, /* a setter is at work; it alone leaves this */
+	FUTURE_VALUE = 2,   /* for good */
+	FUTURE_TASKS = 4,   /* tasks of `shard` are on `waits`, or may be */
 };
 
 struct xyl_future {
-	struct xyli_post post;		/* first: the news, to the shard of the tasks that wait */
+	struct xyli_post post; /* first: the news, to the shard of the tasks that wait */
 	atomic_uint state;
 	ssize_t value;
 	struct xyli_shard *shard;
 	struct xyli_waits waits;
-	struct xyli_latch latch;	/* foreign threads */
+	struct xyli_latch latch; /* foreign threads */
 };
 
 struct xyl_future *xyl_future_new(void)
@@ -108,7 +108,8 @@ xyl_pending xyl_future_get(struct xyl_future *future)
 
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
-	if (atomic_load(&future->state) & FUTURE_VALUE || !future_expect(future, task->wait.shard)) {
+	if (atomic_load(&future->state) & FUTURE_VALUE ||
+	    !future_expect(future, task->wait.shard)) {
 		xyli_check_takes(future);
 		return xyli_done(task, future->value);
 	}
@@ -203,7 +204,7 @@ struct xyl_future *xyl_later(xyl_pending op)
 		xyli_misuse("xyl_later", "called outside a task");
 	pending = op.xyli_code == XYLI_PENDING_CALL || task->wait.kind;
 	if (op.xyli_code && !pending)
-		task->wait.shard->credit = 1;	/* it was to give way: the next one will */
+		task->wait.shard->credit = 1; /* it was to give way: the next one will */
 	if (future && !pending) {
 		xyl_future_set(future, op.xyli_code ? task->wait.result : task->leaf->result);
 		return future;
@@ -214,7 +215,7 @@ struct xyl_future *xyl_later(xyl_pending op)
 			later_give_up(task, op);
 		return NULL;
 	}
-	task->wait.abandoned = true;	/* what goes on without it may name its frames */
+	task->wait.abandoned = true; /* what goes on without it may name its frames */
 	if (op.xyli_code == XYLI_PENDING_CALL)
 		later_take_call(task, waiter);
 	else

@@ -145,7 +145,7 @@ static xyl_step abort_self(void *frame)
 	self->seen->begun++;
 	xyl_abort(xyl_self());
 	xyl_abort(xyl_self());
-	CHECK(!xyl_is_aborted(xyl_self()));	/* a request */
+	CHECK(!xyl_is_aborted(xyl_self())); /* a request */
 	XYL_AWAIT(self->seen->first, xyl_sleep(LONG_NS));
 	CHECK(xyl_is_aborted(xyl_self()));
 	XYL_AWAIT(self->seen->second, xyl_sleep(LONG_NS));
@@ -415,7 +415,7 @@ static void set_and_abort(bool abort_first, ssize_t expected)
 		xyl_abort(task);
 	drive(&driven, 1);
 	CHECK_EQ(seen.first, expected);
-	CHECK_EQ(seen.second, -ECANCELED);	/* though the value is there */
+	CHECK_EQ(seen.second, -ECANCELED); /* though the value is there */
 	drive_end(&driven);
 }
 

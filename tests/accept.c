@@ -84,7 +84,7 @@ TEST(what_is_no_host_or_port_is_refused)
 
 	CHECK_EQ(xyl_tcp_listen(&io, "127.0.0.1", "no such service"), -EINVAL);
 	CHECK(xyl_tcp_listen(&io, "no such host", "0") < 0);
-	CHECK(xyl_tcp_listen(&io, "192.0.2.1", "0") < 0);	/* nobody's, least of all ours */
+	CHECK(xyl_tcp_listen(&io, "192.0.2.1", "0") < 0); /* nobody's, least of all ours */
 	CHECK(!io);
 }
 
@@ -132,7 +132,8 @@ static void crowd_is_in_order(struct crowd *crowd)
 
 	for (int i = 0; i < MANY; i++) {
 		CHECK_EQ(hand_join(&crowd->driven, crowd->tasks[i]), 0);
-		CHECK_EQ(HAND_READ(&crowd->driven, .io = crowd->accepted[i], .buf = name, .len = 1), 1);
+		CHECK_EQ(HAND_READ(&crowd->driven, .io = crowd->accepted[i], .buf = name, .len = 1),
+			 1);
 		CHECK_EQ(*name, 'a' + i);
 		HAND_CLOSE(&crowd->driven, crowd->accepted[i]);
 		close(crowd->clients[i]);
@@ -204,7 +205,7 @@ TEST(every_client_is_served_in_order_however_many_acceptors_leave)
 	size_t rounds = test_scaled(200);
 
 	if (rounds < 60)
-		rounds = 60;	/* one in five hits the window */
+		rounds = 60; /* one in five hits the window */
 	for (size_t i = 0; i < rounds; i++)
 		crowd_thins_out(&crowd);
 	CHECK(drive_stats(&crowd.driven).adopted_results > 0);

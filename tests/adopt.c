@@ -16,7 +16,8 @@ static uint64_t adopted(const struct driven *driven)
 }
 
 /* A reader whose bytes are in its buffer before it is aborted, and whom nobody told. */
-static void reader_leaves(const struct driven *driven, struct xyl_io *io, int peer, const char *text)
+static void reader_leaves(const struct driven *driven, struct xyl_io *io, int peer,
+			  const char *text)
 {
 	struct xyl_task *reader = DRIVE_SPAWN(driven, hand_read, .io = io,
 					      .buf = xyl_alloc_bytes(ROOM), .len = ROOM);
@@ -31,7 +32,8 @@ static void reader_leaves(const struct driven *driven, struct xyl_io *io, int pe
 	CHECK_EQ(adopted(driven), before + 1);
 }
 
-static void expect_bytes(const struct driven *driven, struct xyl_io *io, size_t len, const char *text)
+static void expect_bytes(const struct driven *driven, struct xyl_io *io, size_t len,
+			 const char *text)
 {
 	char *buf = xyl_alloc_bytes(ROOM);
 
@@ -66,8 +68,8 @@ TEST(bytes_of_several_who_left_stay_in_order)
 
 	reader_leaves(&driven, io, peer, "0123");
 	expect_bytes(&driven, io, 2, "01");
-	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM), .len = ROOM,
-			     .whole = true);
+	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM),
+			     .len = ROOM, .whole = true);
 	hand_turn(&driven);
 	raw_send(peer, "45");
 	hand_completion(&driven);
@@ -91,7 +93,8 @@ TEST(a_reader_in_the_queue_gets_what_came_for_the_one_before)
 	char *buf = xyl_alloc_bytes(ROOM);
 	struct xyl_task *first, *second;
 
-	first = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM), .len = ROOM);
+	first = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM),
+			    .len = ROOM);
 	second = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = buf, .len = ROOM);
 	hand_turn(&driven);
 	raw_send(peer, "to whom?");
@@ -114,7 +117,8 @@ TEST(a_reader_who_comes_before_the_late_bytes_waits_for_them)
 	char *buf = xyl_alloc_bytes(ROOM);
 	struct xyl_task *first, *second;
 
-	first = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM), .len = ROOM);
+	first = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM),
+			    .len = ROOM);
 	hand_turn(&driven);
 	raw_send(peer, "first");
 	hand_completion(&driven);
@@ -256,8 +260,8 @@ TEST(the_end_of_a_stream_is_found_by_the_next_reader_too)
 	struct xyl_task *reader;
 
 	reader_leaves(&driven, io, peer, "last");
-	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM), .len = ROOM,
-			     .whole = true);
+	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM),
+			     .len = ROOM, .whole = true);
 	hand_turn(&driven);
 	close(peer);
 	hand_completion(&driven);
@@ -344,8 +348,9 @@ static void numbered_rest(struct numbered *stream)
 	char *buf = xyl_alloc_bytes(CHUNK_MAX);
 
 	while (stream->received < stream->sent)
-		numbered_check(stream, buf,
-			       HAND_READ(&stream->driven, .io = stream->io, .buf = buf, .len = CHUNK_MAX));
+		numbered_check(
+			stream, buf,
+			HAND_READ(&stream->driven, .io = stream->io, .buf = buf, .len = CHUNK_MAX));
 }
 
 TEST(numbered_bytes_survive_random_aborts_once_and_in_order)
@@ -392,7 +397,8 @@ static void door_close(struct door *door)
 
 static struct xyl_task *acceptor(struct door *door, int i)
 {
-	return DRIVE_SPAWN(&door->driven, hand_accept, .io = door->io, .ret_io = &door->accepted[i]);
+	return DRIVE_SPAWN(&door->driven, hand_accept, .io = door->io,
+			   .ret_io = &door->accepted[i]);
 }
 
 /* A client that says who it is arrives, and then the acceptor leaves. */
@@ -497,7 +503,8 @@ static void write_is_cut(struct xyl_io *(*open)(int *ret_peer), const char *buf,
 	struct xyl_io *io = open(&peer);
 	struct xyl_task *writer, *behind;
 
-	writer = DRIVE_SPAWN(&driven, hand_write, .io = io, .buf = buf, .len = LARGE, .whole = true);
+	writer = DRIVE_SPAWN(&driven, hand_write, .io = io, .buf = buf, .len = LARGE,
+			     .whole = true);
 	behind = DRIVE_SPAWN(&driven, hand_write, .io = io, .buf = "behind", .len = 6);
 	hand_turns(&driven, turns);
 	xyl_abort(writer);
@@ -563,7 +570,8 @@ TEST(a_write_of_which_nothing_or_all_went_out_breaks_nothing)
 
 	for (int all = 0; all <= 1; all++) {
 		raw_fill(xyl_io_fd(io));
-		writer = DRIVE_SPAWN(&driven, hand_write, .io = io, .buf = xyl_strdup("text"), .len = 4);
+		writer = DRIVE_SPAWN(&driven, hand_write, .io = io, .buf = xyl_strdup("text"),
+				     .len = 4);
 		hand_turn(&driven);
 		if (all) {
 			raw_drain(peer);
@@ -590,7 +598,8 @@ TEST(a_bound_that_cuts_a_write_in_two_breaks_the_stream)
 
 	raw_drain(peer);
 	CHECK_EQ(HAND_WRITE(&driven, .io = io, .buf = xyl_alloc(LARGE), .len = LARGE, .whole = true,
-			    .bound = XYL_MS), -ETIMEDOUT);
+			    .bound = XYL_MS),
+		 -ETIMEDOUT);
 	CHECK_EQ(adopted(&driven), 1);
 	expect_broken(&driven, io, peer);
 	HAND_CLOSE(&driven, io);
@@ -606,12 +615,14 @@ TEST(a_bound_that_cuts_a_whole_read_loses_no_byte)
 	struct xyl_io *io = raw_socketpair(&peer);
 
 	raw_send(peer, "abc");
-	CHECK_EQ(HAND_READ(&driven, .io = io, .buf = foreign, .len = 8, .whole = true, .bound = XYL_MS),
+	CHECK_EQ(HAND_READ(&driven, .io = io, .buf = foreign, .len = 8, .whole = true,
+			   .bound = XYL_MS),
 		 -ETIMEDOUT);
 	memset(foreign, 0, sizeof(foreign));
 	raw_send(peer, "def");
 	CHECK_EQ(HAND_READ(&driven, .io = io, .buf = xyl_alloc_bytes(8), .len = 8, .whole = true,
-			   .bound = 1), -ETIMEDOUT);
+			   .bound = 1),
+		 -ETIMEDOUT);
 	CHECK_EQ(adopted(&driven), 2);
 	expect_bytes(&driven, io, ROOM, "abcdef");
 	HAND_CLOSE(&driven, io);

@@ -66,8 +66,7 @@ static xyl_step bound_sleep(void *frame)
 	XYL_BEGIN(self)
 	self->before = real_clock();
 	XYL_AWAIT(self->n, xyl_within(xyl_sleep(self->sleep_ns), self->bound_ns));
-	CHECK(self->n == 0 || self->bound_ns <= 0 ||
-	      real_clock() >= self->before + self->bound_ns);
+	CHECK(self->n == 0 || self->bound_ns <= 0 || real_clock() >= self->before + self->bound_ns);
 	CHECK(self->in_a_crowd || timers_running() == 0);
 	CHECK(!xyl_is_aborted(xyl_self()));
 	XYL_AWAIT(self->again, xyl_sleep(1));
@@ -131,7 +130,7 @@ static xyl_step bound_done(void *frame)
 	self->task = xyl_spawn(give, .value = 4);
 	XYL_AWAIT(self->n, xyl_within(xyl_yield(), 0));
 	CHECK_EQ(self->n, 0);
-	for (self->i = 0; self->i < 200; self->i++) {	/* some are suspended all the same */
+	for (self->i = 0; self->i < 200; self->i++) { /* some are suspended all the same */
 		XYL_AWAIT(self->n, xyl_within(xyl_join(self->task), 0));
 		CHECK_EQ(self->n, 4);
 	}
@@ -485,8 +484,7 @@ static xyl_step bound_both(void *frame)
 	XYL_BEGIN(self)
 	XYL_AWAIT(self->seen->first, xyl_within(xyl_sleep(LONG_NS), self->ns));
 	XYL_AWAIT(self->seen->second, xyl_within(xyl_sleep(LONG_NS), self->ns));
-	XYL_AWAIT(self->seen->third,
-		  xyl_within(xyl_call(inner, .sleep_ns = LONG_NS), self->ns));
+	XYL_AWAIT(self->seen->third, xyl_within(xyl_call(inner, .sleep_ns = LONG_NS), self->ns));
 	XYL_END(0);
 }
 
@@ -594,7 +592,7 @@ static void value_then_bound(ssize_t value)
 
 	drive(&driven, 1);
 	DRIVE_SPAWN(&driven, hold_turn, .turns = 1);
-	drive(&driven, 1);	/* it yields: it is on the run queue before the task */
+	drive(&driven, 1); /* it yields: it is on the run queue before the task */
 	xyl_future_set(future, value);
 	drive(&driven, 1);
 	CHECK(!xyl_is_done(task));
@@ -625,7 +623,7 @@ TEST(an_abort_between_the_bound_and_its_result_wins)
 
 	drive(&driven, 1);
 	DRIVE_SPAWN(&driven, hold_turn, .turns = 1);
-	drive(&driven, 1);	/* it yields: it is on the run queue before the task */
+	drive(&driven, 1); /* it yields: it is on the run queue before the task */
 	pass_time(2 * SHORT_NS);
 	drive(&driven, 1);
 	CHECK(!xyl_is_done(task));
@@ -673,7 +671,7 @@ static xyl_step bound_join(void *frame)
 	XYL_AWAIT(self->n, xyl_within(xyl_future_get(self->gate), SHORT_NS));
 	CHECK_EQ(self->n, -ETIMEDOUT);
 	xyl_future_set(self->gate, 8);
-	XYL_AWAIT(self->n, xyl_sleep(0));	/* the ends of both do not wake it again */
+	XYL_AWAIT(self->n, xyl_sleep(0)); /* the ends of both do not wake it again */
 	CHECK_EQ(self->n, 0);
 	XYL_AWAIT(self->n, xyl_join(self->task));
 	XYL_END(self->n);
@@ -703,7 +701,7 @@ static xyl_step bound_read(void *frame)
 	XYL_AWAIT(self->n, xyl_within(xyl_read(self->io, self->buf, 8), SHORT_NS));
 	CHECK_EQ(self->n, -ETIMEDOUT);
 	xyl_runtime_stats(xyl_runtime_self(), &self->stats);
-	CHECK_EQ(self->stats.ops_outstanding, 0);	/* the buffer is ours again */
+	CHECK_EQ(self->stats.ops_outstanding, 0); /* the buffer is ours again */
 	memcpy(self->buf, "-------", 8);
 	CHECK_EQ(write(self->peer, "abc", 3), 3);
 	XYL_AWAIT(self->n, xyl_sleep(0));

@@ -91,7 +91,7 @@ static void all_are_found(size_t size)
 
 	xyli_heap_start();
 	xyli_heap_size((size_t)256 << 20, 0);
-	xyl_alloc(size);	/* takes the block that bdwgc grew by: stale words of this stack name it */
+	xyl_alloc(size); /* takes the block that bdwgc grew by: stale words of this stack name it */
 	for (int i = 0; i < TRIALS; i++) {
 		run_as_loop(exact_trial, &trial);
 		complete += dead_of(trial.hidden, OBJECTS) == OBJECTS;

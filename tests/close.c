@@ -159,7 +159,8 @@ TEST(two_who_close_at_once_both_wait_until_it_is_closed)
 	struct xyl_io *io = raw_socketpair(&peer);
 	int fd = xyl_io_fd(io);
 
-	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM), .len = ROOM);
+	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM),
+			     .len = ROOM);
 	hand_turn(&driven);
 	for (int i = 0; i < 2; i++)
 		closers[i] = DRIVE_SPAWN(&driven, hand_close, .io = io);
@@ -179,7 +180,7 @@ TEST(two_who_close_at_once_both_wait_until_it_is_closed)
 struct open_null {
 	struct xyl_frame frame;
 	struct xyl_io *closing;
-	int fd;			/* its number */
+	int fd; /* its number */
 	ssize_t n;
 };
 
@@ -206,7 +207,8 @@ TEST(a_number_is_not_free_while_the_kernel_works_on_it)
 	struct xyl_io *io = raw_pipe_reader(&peer);
 	int fd = xyl_io_fd(io);
 
-	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM), .len = ROOM);
+	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM),
+			     .len = ROOM);
 	hand_turn(&driven);
 	closer = DRIVE_SPAWN(&driven, hand_close, .io = io);
 	other = DRIVE_SPAWN(&driven, open_null, .closing = io, .fd = fd);
@@ -226,7 +228,8 @@ TEST(an_abandoned_operation_holds_the_number_too)
 	struct xyl_io *io = raw_socketpair(&peer);
 	int fd = xyl_io_fd(io);
 
-	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM), .len = ROOM);
+	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM),
+			     .len = ROOM);
 	hand_turn(&driven);
 	xyl_abort(reader);
 	closer = DRIVE_SPAWN(&driven, hand_close, .io = io);
@@ -269,7 +272,8 @@ static void close_runs_to_its_end(bool bounded)
 	int peer;
 	struct xyl_io *io = raw_pipe_reader(&peer);
 
-	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM), .len = ROOM);
+	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM),
+			     .len = ROOM);
 	hand_turn(&driven);
 	closer = DRIVE_SPAWN(&driven, aborted_close, .io = io, .bounded = bounded);
 	CHECK_EQ(hand_join(&driven, closer), 0);

@@ -5,7 +5,7 @@
 
 struct dial {
 	struct xyl_frame frame;
-	const char *host, *port, *path;	/* path: a Unix socket */
+	const char *host, *port, *path; /* path: a Unix socket */
 	int64_t bound;
 	struct xyl_io *io;
 	ssize_t n, closed;
@@ -16,9 +16,10 @@ static xyl_step dial(void *frame)
 	struct dial *self = frame;
 
 	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, hand_bounded(self->path ? xyl_unix_connect(&self->io, self->path) :
-						     xyl_tcp_connect(&self->io, self->host, self->port),
-					self->bound));
+	XYL_AWAIT(self->n,
+		  hand_bounded(self->path ? xyl_unix_connect(&self->io, self->path)
+					  : xyl_tcp_connect(&self->io, self->host, self->port),
+			       self->bound));
 	CHECK_EQ(self->io != NULL, self->n == 0);
 	if (self->io)
 		XYL_AWAIT(self->closed, xyl_close(self->io));
@@ -34,7 +35,7 @@ TEST(a_port_at_which_nobody_listens_refuses)
 	struct driven driven = drive_begin(NULL);
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	socklen_t len = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);	/* bound: nobody else's */
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* bound: nobody else's */
 	char port[8];
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -162,7 +163,8 @@ TEST(a_connect_may_be_cut_at_any_turn)
 		hand_turns(&driven, turns);
 		xyl_abort(task);
 		CHECK_EQ(hand_join(&driven, task), -ECANCELED);
-		CHECK_EQ(DIAL(&driven, .path = folder.path, .bound = 1 + turns * XYL_US), -ETIMEDOUT);
+		CHECK_EQ(DIAL(&driven, .path = folder.path, .bound = 1 + turns * XYL_US),
+			 -ETIMEDOUT);
 		CHECK_EQ(drive_stats(&driven).ops_outstanding, 0);
 	}
 	close(full);

@@ -9,24 +9,24 @@
 #include "tests/hand.h"
 #include "tests/raw.h"
 
-enum { LEN = 512 };	/* what O_DIRECT can do as well */
+enum { LEN = 512 }; /* what O_DIRECT can do as well */
 
 enum state {
-	IN_LANE,	/* behind another */
-	ON_BACKLOG,	/* its turn has come, the kernel has not been asked */
+	IN_LANE,    /* behind another */
+	ON_BACKLOG, /* its turn has come, the kernel has not been asked */
 	IN_KERNEL,
-	UNREAPED,	/* done, and the shard has not looked */
-	SETTLED,	/* its task is ready to run */
-	FINISHED,	/* its task has run */
+	UNREAPED, /* done, and the shard has not looked */
+	SETTLED,  /* its task is ready to run */
+	FINISHED, /* its task has run */
 };
 
 enum memory { COLLECTED, MALLOCED, STATIC, ON_STACK };
 
 struct subject {
 	const struct kind *kind;
-	struct xyl_io *io;	/* NULL: it makes its own */
+	struct xyl_io *io; /* NULL: it makes its own */
 	struct xyl_io *got;
-	int peer, queued;	/* descriptors */
+	int peer, queued; /* descriptors */
 	struct folder folder;
 	char *buf;
 	bool by_itself, bounded;
@@ -38,14 +38,14 @@ struct kind {
 	const char *name;
 	void (*open)(struct subject *on);
 	xyl_pending (*start)(struct subject *on);
-	void (*complete)(struct subject *on);	/* NULL: it does so by itself */
-	ssize_t result;				/* when it completes */
-	bool lane;				/* its like queue behind it */
-	bool stubborn;				/* the kernel cannot cancel it */
-	bool buffer;				/* it has one of the caller's */
-	bool leaves;				/* the kernel's work is for others too */
-	bool is_call;				/* it cleans up before it returns */
-	int adopted, closed_late;		/* when its result comes late */
+	void (*complete)(struct subject *on); /* NULL: it does so by itself */
+	ssize_t result;			      /* when it completes */
+	bool lane;			      /* its like queue behind it */
+	bool stubborn;			      /* the kernel cannot cancel it */
+	bool buffer;			      /* it has one of the caller's */
+	bool leaves;			      /* the kernel's work is for others too */
+	bool is_call;			      /* it cleans up before it returns */
+	int adopted, closed_late;	      /* when its result comes late */
 };
 
 /* ---- the kinds ----------------------------------------------------------------------- */
@@ -195,30 +195,87 @@ static void counter_count(struct subject *on)
 }
 
 static const struct kind kinds[] = {
-	{ .name = "read of a socket", .open = socket_open, .start = read_start,
-	  .complete = bytes_send, .result = LEN, .lane = true, .buffer = true, .adopted = 1 },
-	{ .name = "read of a pipe", .open = pipe_reader_open, .start = read_start,
-	  .complete = bytes_send, .result = LEN, .lane = true, .buffer = true, .adopted = 1 },
-	{ .name = "read_full", .open = socket_open, .start = read_full_start,
-	  .complete = bytes_send, .result = LEN, .lane = true, .buffer = true, .adopted = 1 },
-	{ .name = "write to a socket", .open = full_socket_open, .start = write_start,
-	  .complete = room_make, .result = LEN, .lane = true, .buffer = true },
-	{ .name = "write to a pipe", .open = full_pipe_open, .start = write_start,
-	  .complete = room_make, .result = LEN, .lane = true, .buffer = true },
-	{ .name = "write_all", .open = full_socket_open, .start = write_all_start,
-	  .complete = room_make, .result = LEN, .lane = true, .buffer = true },
-	{ .name = "accept", .open = listener_open, .start = accept_start,
-	  .complete = client_connect, .lane = true, .leaves = true, .adopted = 1 },
-	{ .name = "connect", .open = full_listener_open, .start = connect_start,
-	  .complete = client_accept, .is_call = true, .adopted = 1 },
-	{ .name = "open", .open = fifo_open, .start = open_start, .complete = writer_open,
-	  .adopted = 1, .closed_late = 1 },
-	{ .name = "poll", .open = counter_open, .start = poll_start, .complete = counter_count,
+	{ .name = "read of a socket",
+	  .open = socket_open,
+	  .start = read_start,
+	  .complete = bytes_send,
+	  .result = LEN,
+	  .lane = true,
+	  .buffer = true,
+	  .adopted = 1 },
+	{ .name = "read of a pipe",
+	  .open = pipe_reader_open,
+	  .start = read_start,
+	  .complete = bytes_send,
+	  .result = LEN,
+	  .lane = true,
+	  .buffer = true,
+	  .adopted = 1 },
+	{ .name = "read_full",
+	  .open = socket_open,
+	  .start = read_full_start,
+	  .complete = bytes_send,
+	  .result = LEN,
+	  .lane = true,
+	  .buffer = true,
+	  .adopted = 1 },
+	{ .name = "write to a socket",
+	  .open = full_socket_open,
+	  .start = write_start,
+	  .complete = room_make,
+	  .result = LEN,
+	  .lane = true,
+	  .buffer = true },
+	{ .name = "write to a pipe",
+	  .open = full_pipe_open,
+	  .start = write_start,
+	  .complete = room_make,
+	  .result = LEN,
+	  .lane = true,
+	  .buffer = true },
+	{ .name = "write_all",
+	  .open = full_socket_open,
+	  .start = write_all_start,
+	  .complete = room_make,
+	  .result = LEN,
+	  .lane = true,
+	  .buffer = true },
+	{ .name = "accept",
+	  .open = listener_open,
+	  .start = accept_start,
+	  .complete = client_connect,
+	  .lane = true,
+	  .leaves = true,
+	  .adopted = 1 },
+	{ .name = "connect",
+	  .open = full_listener_open,
+	  .start = connect_start,
+	  .complete = client_accept,
+	  .is_call = true,
+	  .adopted = 1 },
+	{ .name = "open",
+	  .open = fifo_open,
+	  .start = open_start,
+	  .complete = writer_open,
+	  .adopted = 1,
+	  .closed_late = 1 },
+	{ .name = "poll",
+	  .open = counter_open,
+	  .start = poll_start,
+	  .complete = counter_count,
 	  .result = POLLIN },
-	{ .name = "read_at", .open = file_open, .start = read_at_start, .result = LEN,
-	  .stubborn = true, .buffer = true },
-	{ .name = "write_at", .open = file_open, .start = write_at_start, .result = LEN,
-	  .stubborn = true, .buffer = true },
+	{ .name = "read_at",
+	  .open = file_open,
+	  .start = read_at_start,
+	  .result = LEN,
+	  .stubborn = true,
+	  .buffer = true },
+	{ .name = "write_at",
+	  .open = file_open,
+	  .start = write_at_start,
+	  .result = LEN,
+	  .stubborn = true,
+	  .buffer = true },
 	{ .name = "fsync", .open = file_open, .start = fsync_start, .stubborn = true },
 };
 
@@ -268,13 +325,9 @@ static char *buffer_new(enum memory memory, char *on_stack)
 	case COLLECTED:
 		/* The collector aligns whole pages. */
 		return (char *)(((uintptr_t)xyl_alloc_bytes(2 * 4096) + 4095) & ~(uintptr_t)4095);
-	case MALLOCED:
-		CHECK_EQ(posix_memalign(&in_malloc, 4096, LEN), 0);
-		return in_malloc;
-	case STATIC:
-		return in_static;
-	case ON_STACK:
-		return on_stack;
+	case MALLOCED: CHECK_EQ(posix_memalign(&in_malloc, 4096, LEN), 0); return in_malloc;
+	case STATIC: return in_static;
+	case ON_STACK: return on_stack;
 	}
 	return NULL;
 }
@@ -379,7 +432,8 @@ static bool result_is_kept(const struct kind *kind, enum state state, bool over,
 {
 	if (state >= SETTLED || over)
 		return true;
-	return !collected && kind->buffer && (state == UNREAPED || (state == IN_KERNEL && kind->stubborn));
+	return !collected && kind->buffer &&
+	       (state == UNREAPED || (state == IN_KERNEL && kind->stubborn));
 }
 
 static void abort_checked(struct cut *cut, bool collected)
@@ -609,7 +663,7 @@ static void close_each(enum state state)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		if (!kinds[i].lane && !kinds[i].stubborn)
-			continue;	/* no handle that a peer could close */
+			continue; /* no handle that a peer could close */
 		if (!state_exists(&kinds[i], state))
 			continue;
 		for (int memory = COLLECTED; memory <= ON_STACK; memory++)

@@ -265,7 +265,7 @@ TEST(what_each_waits_for_is_named_and_the_caller_runs)
 	check_has(text, "waits: future for");
 	check_has(text, "waits: join for");
 	check_has(text, "waits: scope join for");
-	check_has(text, "waits: re");	/* read, or recv */
+	check_has(text, "waits: re"); /* read, or recv */
 	close(paper.fd);
 	close(fds[1]);
 }

@@ -12,7 +12,8 @@
 #include "tests/run.h"
 #include "xylem/xylem.h"
 
-#define HOPELESS (30 * XYL_SEC)	/* nobody else has had a turn for so long, collecting at each allocation */
+#define HOPELESS \
+	(30 * XYL_SEC) /* nobody else has had a turn for so long, collecting at each allocation */
 
 struct give {
 	struct xyl_frame frame;
@@ -113,7 +114,7 @@ TEST(a_task_spawned_behind_one_that_was_woken_and_then_aborted_runs)
 
 	CHECK_EQ(drive(&driven, 2), 2);
 	xyl_future_set(future, 7);
-	CHECK_EQ(drive(&driven, 1), 1);	/* first; task is on the run queue behind it */
+	CHECK_EQ(drive(&driven, 1), 1); /* first; task is on the run queue behind it */
 	CHECK(xyl_is_done(first) && !xyl_is_done(task));
 	xyl_abort(task);
 	after = DRIVE_SPAWN(&driven, give, .value = 5);
@@ -173,7 +174,15 @@ TEST(tasks_that_yield_take_turns_whatever_the_budget)
 
 /* ---- those who never suspend of themselves ------------------------------------------------- */
 
-enum spin_kind { SPIN_JOINS, SPIN_GETS, SPIN_CALLS, SPIN_LATERS, SPIN_BOUNDS, SPIN_YIELDS, SPIN_KINDS };
+enum spin_kind {
+	SPIN_JOINS,
+	SPIN_GETS,
+	SPIN_CALLS,
+	SPIN_LATERS,
+	SPIN_BOUNDS,
+	SPIN_YIELDS,
+	SPIN_KINDS
+};
 
 struct spin {
 	struct xyl_frame frame;
@@ -220,7 +229,7 @@ static xyl_step spin(void *frame)
 struct stopper {
 	struct xyl_frame frame;
 	atomic_bool *stop;
-	int64_t sleep_ns;	/* 0: it has only to run */
+	int64_t sleep_ns; /* 0: it has only to run */
 	ssize_t n;
 };
 
@@ -245,7 +254,8 @@ static void spin_beside(unsigned budget, enum spin_kind kind, int64_t sleep_ns, 
 
 	drive(&driven, 1);
 	xyl_future_set(future, 7);
-	task = DRIVE_SPAWN(&driven, spin, .kind = kind, .stop = &stop, .done = done, .future = future);
+	task = DRIVE_SPAWN(&driven, spin, .kind = kind, .stop = &stop, .done = done,
+			   .future = future);
 	if (abort)
 		xyl_abort(task);
 	DRIVE_SPAWN(&driven, stopper, .stop = &stop, .sleep_ns = sleep_ns);

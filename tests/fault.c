@@ -23,7 +23,7 @@
 
 /* ---- the seam -------------------------------------------------------------------------- */
 
-static atomic_size_t calls, fail_at, fail_count;	/* fail_at 0: never */
+static atomic_size_t calls, fail_at, fail_count; /* fail_at 0: never */
 
 static bool call_fails(void)
 {
@@ -403,7 +403,7 @@ static bool sweep_step(size_t at, size_t count, size_t *ret_failed)
 /* From the first allocation to the last; how many of them were missed. */
 static size_t sweep(size_t count)
 {
-	size_t stride = test_scaled(1000) < 1000 ? 11 : 1;	/* where a run is slow, a sample */
+	size_t stride = test_scaled(1000) < 1000 ? 11 : 1; /* where a run is slow, a sample */
 	size_t failed = 0, n = 1 + test_random() % stride;
 
 	folder_make();

@@ -12,7 +12,7 @@ enum { BLOCK = 4096, DEPTH_MAX = 32 };
 
 struct pattern {
 	struct xyl_io *io;
-	int64_t len, next;	/* where the next block is to be written, or read */
+	int64_t len, next; /* where the next block is to be written, or read */
 };
 
 static uint64_t word_at(int64_t offset)
@@ -43,7 +43,8 @@ struct worker {
 
 static void *block_new(void)
 {
-	return (void *)(((uintptr_t)xyl_alloc_bytes(2 * BLOCK) + BLOCK - 1) & ~(uintptr_t)(BLOCK - 1));
+	return (void *)(((uintptr_t)xyl_alloc_bytes(2 * BLOCK) + BLOCK - 1) &
+			~(uintptr_t)(BLOCK - 1));
 }
 
 static xyl_step worker(void *frame)
@@ -56,11 +57,13 @@ static xyl_step worker(void *frame)
 		self->pattern->next += BLOCK;
 		if (self->reads) {
 			memset(self->block, 0, BLOCK);
-			XYL_AWAIT(self->n, xyl_read_at(self->pattern->io, self->block, BLOCK, self->offset));
+			XYL_AWAIT(self->n,
+				  xyl_read_at(self->pattern->io, self->block, BLOCK, self->offset));
 			block_check(self->block, self->offset);
 		} else {
 			block_fill(self->block, self->offset);
-			XYL_AWAIT(self->n, xyl_write_at(self->pattern->io, self->block, BLOCK, self->offset));
+			XYL_AWAIT(self->n, xyl_write_at(self->pattern->io, self->block, BLOCK,
+							self->offset));
 		}
 		CHECK_EQ(self->n, BLOCK);
 	}
@@ -83,7 +86,8 @@ static xyl_step crew(void *frame)
 	XYL_BEGIN(self)
 	self->pattern->next = 0;
 	for (self->i = 0; self->i < self->depth; self->i++)
-		self->tasks[self->i] = xyl_spawn(worker, .pattern = self->pattern, .reads = self->reads);
+		self->tasks[self->i] = xyl_spawn(worker, .pattern = self->pattern,
+						 .reads = self->reads);
 	for (self->i = 0; self->i < self->depth; self->i++) {
 		XYL_AWAIT(self->n, xyl_join(self->tasks[self->i]));
 		CHECK_EQ(self->n, 0);
@@ -107,14 +111,16 @@ static xyl_step check_pattern(void *frame)
 	XYL_BEGIN(self)
 	self->pattern = xyl_new(struct pattern);
 	self->pattern->len = (int64_t)(test_scaled((16 << 20) / BLOCK) * BLOCK);
-	XYL_AWAIT(self->n, xyl_open(&self->pattern->io, self->path, O_RDWR | O_CREAT | O_TRUNC | self->flags, 0600));
+	XYL_AWAIT(self->n, xyl_open(&self->pattern->io, self->path,
+				    O_RDWR | O_CREAT | O_TRUNC | self->flags, 0600));
 	if (self->n == -EINVAL && self->flags)
 		XYL_RETURN(self->n);
 	CHECK_EQ(self->n, 0);
 	XYL_AWAIT(self->n, xyl_call(crew, .pattern = self->pattern, .depth = self->depth));
 	XYL_AWAIT(self->n, xyl_fsync(self->pattern->io));
 	CHECK_EQ(self->n, 0);
-	XYL_AWAIT(self->n, xyl_call(crew, .pattern = self->pattern, .depth = self->depth, .reads = true));
+	XYL_AWAIT(self->n,
+		  xyl_call(crew, .pattern = self->pattern, .depth = self->depth, .reads = true));
 	self->byte = block_new();
 	XYL_AWAIT(self->n, xyl_read_at(self->pattern->io, self->byte, BLOCK, self->pattern->len));
 	CHECK_EQ(self->n, 0);
@@ -179,8 +185,9 @@ static xyl_step opening(void *frame)
 	XYL_END(self->n);
 }
 
-#define OPEN(file, ...) \
-	hand_join(&(file)->driven, DRIVE_SPAWN(&(file)->driven, opening, .ret_io = &(file)->io, __VA_ARGS__))
+#define OPEN(file, ...)            \
+	hand_join(&(file)->driven, \
+		  DRIVE_SPAWN(&(file)->driven, opening, .ret_io = &(file)->io, __VA_ARGS__))
 
 struct at {
 	struct xyl_frame frame;
@@ -196,15 +203,11 @@ struct at {
 static xyl_pending at_start(const struct at *at)
 {
 	switch (at->what) {
-	case READ_AT:
-		return xyl_read_at(at->io, at->buf, at->len, at->offset);
-	case WRITE_AT:
-		return xyl_write_at(at->io, at->buf, at->len, at->offset);
-	case FSYNC:
-		return xyl_fsync(at->io);
+	case READ_AT: return xyl_read_at(at->io, at->buf, at->len, at->offset);
+	case WRITE_AT: return xyl_write_at(at->io, at->buf, at->len, at->offset);
+	case FSYNC: return xyl_fsync(at->io);
 	case POLL:
-	default:
-		return xyl_poll(at->fd, (unsigned)at->len);
+	default: return xyl_poll(at->fd, (unsigned)at->len);
 	}
 }
 
@@ -250,14 +253,17 @@ TEST(a_new_file_has_the_mode_and_is_closed_on_exec)
 	struct file file = file_begin();
 	struct stat st;
 
-	CHECK_EQ(OPEN(&file, .path = file.folder.path, .flags = O_RDWR | O_CREAT | O_EXCL, .mode = 0640), 0);
+	CHECK_EQ(OPEN(&file, .path = file.folder.path, .flags = O_RDWR | O_CREAT | O_EXCL,
+		      .mode = 0640),
+		 0);
 	CHECK_EQ(fstat(xyl_io_fd(file.io), &st), 0);
 	CHECK_EQ(st.st_mode & 0700, 0600);
 	CHECK_EQ(st.st_mode & 0007, 0);
 	CHECK(fcntl(xyl_io_fd(file.io), F_GETFD) & FD_CLOEXEC);
 	HAND_CLOSE(&file.driven, file.io);
 	file.io = NULL;
-	CHECK_EQ(OPEN(&file, .path = file.folder.path, .flags = O_RDWR | O_CREAT | O_EXCL, .mode = 0640),
+	CHECK_EQ(OPEN(&file, .path = file.folder.path, .flags = O_RDWR | O_CREAT | O_EXCL,
+		      .mode = 0640),
 		 -EEXIST);
 	file_end(&file);
 }
@@ -286,7 +292,8 @@ TEST(a_file_opened_for_one_way_refuses_the_other)
 	struct file file = file_begin();
 	char *buf = xyl_alloc(1);
 
-	CHECK_EQ(OPEN(&file, .path = file.folder.path, .flags = O_WRONLY | O_CREAT, .mode = 0600), 0);
+	CHECK_EQ(OPEN(&file, .path = file.folder.path, .flags = O_WRONLY | O_CREAT, .mode = 0600),
+		 0);
 	CHECK_EQ(AT(&file, .buf = buf, .len = 1), -EBADF);
 	CHECK_EQ(AT(&file, .what = WRITE_AT, .buf = buf, .len = 1), 1);
 	HAND_CLOSE(&file.driven, file.io);

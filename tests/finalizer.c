@@ -13,7 +13,7 @@ enum { OBJECTS = 400, FEW = OBJECTS / 10 };
 struct node {
 	struct node *other;
 	uint32_t number, touched;
-	uint32_t round;		/* of the test: what one leaves on the stack, the next must not count */
+	uint32_t round; /* of the test: what one leaves on the stack, the next must not count */
 };
 
 static unsigned ran[OBJECTS];
@@ -254,7 +254,7 @@ static void check_cycle(void *obj, void *arg)
 	struct node *node = obj;
 
 	(void)arg;
-	CHECK(node->other->other == node);	/* intact, whichever of the two comes first */
+	CHECK(node->other->other == node); /* intact, whichever of the two comes first */
 	CHECK_EQ(node->other->number, node->number);
 	node->touched = node->other->touched = 1;
 	ran[node->number]++;
@@ -370,7 +370,7 @@ static void run_on_loop(void *obj, void *arg)
 {
 	(void)obj;
 	(void)arg;
-	CHECK(xyl_self() == NULL);	/* between two tasks */
+	CHECK(xyl_self() == NULL); /* between two tasks */
 	CHECK(xyl_runtime_self() != NULL);
 	CHECK(xyl_alloc(32) != NULL);
 	on_the_loop++;

@@ -83,7 +83,7 @@ static xyl_step set_and_get(void *frame)
 	XYL_AWAIT(self->n, xyl_join(self->tasks[1]));
 	CHECK_EQ(self->n, -ECANCELED);
 	CHECK_EQ(xyl_future_set(self->future, 6), 0);
-	CHECK(!xyl_is_done(self->tasks[0]));	/* set does not run them */
+	CHECK(!xyl_is_done(self->tasks[0])); /* set does not run them */
 	XYL_AWAIT(self->n, xyl_future_get(self->future));
 	CHECK_EQ(self->n, 6);
 	XYL_AWAIT(self->n, xyl_join(self->tasks[0]));
@@ -261,19 +261,19 @@ static xyl_step give(void *frame)
 	XYL_END(self->n < 0 ? self->n : self->value);
 }
 
-#define LATER_FRAME(name)                                     \
-	struct name {                                         \
-		struct xyl_frame frame;                       \
-		struct xyl_future *later, *other, *gate;      \
-		struct xyl_task *task;                        \
-		struct xyl_scope *scope;                      \
-		struct xyl_io *io;                            \
-		struct xyl_stats stats;                       \
-		char *buf;                                    \
-		int *marked;                                  \
-		int i, peer;                                  \
-		ssize_t n;                                    \
-	};                                                    \
+#define LATER_FRAME(name)                                \
+	struct name {                                    \
+		struct xyl_frame frame;                  \
+		struct xyl_future *later, *other, *gate; \
+		struct xyl_task *task;                   \
+		struct xyl_scope *scope;                 \
+		struct xyl_io *io;                       \
+		struct xyl_stats stats;                  \
+		char *buf;                               \
+		int *marked;                             \
+		int i, peer;                             \
+		ssize_t n;                               \
+	};                                               \
 	static xyl_step name(void *frame)
 
 LATER_FRAME(later_call)
@@ -283,7 +283,7 @@ LATER_FRAME(later_call)
 	XYL_BEGIN(self)
 	self->later = xyl_later(xyl_call(give, .value = 5, .marked = self->marked));
 	CHECK(self->later != NULL);
-	CHECK_EQ(*self->marked, 0);	/* it has not begun */
+	CHECK_EQ(*self->marked, 0); /* it has not begun */
 	self->other = xyl_later(xyl_call(give, .value = 6, .ns = XYL_MS, .marked = self->marked));
 	XYL_AWAIT(self->n, xyl_yield());
 	CHECK_EQ(*self->marked, 2);
@@ -370,7 +370,7 @@ LATER_FRAME(later_bounds)
 	XYL_BEGIN(self)
 	self->later = xyl_later(xyl_within(xyl_sleep(LONG_NS), XYL_MS));
 	self->other = xyl_later(xyl_within(xyl_call(give, .value = 2, .ns = LONG_NS), XYL_MS));
-	XYL_AWAIT(self->n, xyl_sleep(4 * XYL_MS));	/* the bounds went with them */
+	XYL_AWAIT(self->n, xyl_sleep(4 * XYL_MS)); /* the bounds went with them */
 	CHECK_EQ(self->n, 0);
 	XYL_AWAIT(self->n, xyl_future_get(self->later));
 	CHECK_EQ(self->n, -ETIMEDOUT);
@@ -455,7 +455,7 @@ LATER_FRAME(later_done)
 	XYL_AWAIT(self->n, xyl_future_get(self->later));
 	CHECK_EQ(self->n, 0);
 	xyl_runtime_stats(xyl_runtime_self(), &self->stats);
-	CHECK_EQ(self->stats.spawned, 2);	/* none of this needed a task */
+	CHECK_EQ(self->stats.spawned, 2); /* none of this needed a task */
 	XYL_END(0);
 }
 

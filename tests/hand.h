@@ -22,7 +22,7 @@
 #include "tests/harness.h"
 #include "xylem/xylem.h"
 
-#define HAND_PATIENCE (10 * XYL_SEC)	/* after which something will never come */
+#define HAND_PATIENCE (10 * XYL_SEC) /* after which something will never come */
 
 __attribute__((unused)) static void hand_turn(const struct driven *driven)
 {
@@ -35,7 +35,8 @@ __attribute__((unused)) static void hand_turns(const struct driven *driven, unsi
 		hand_turn(driven);
 }
 
-__attribute__((unused)) static ssize_t hand_join(const struct driven *driven, const struct xyl_task *task)
+__attribute__((unused)) static ssize_t hand_join(const struct driven *driven,
+						 const struct xyl_task *task)
 {
 	int64_t until = xyli_clock() + HAND_PATIENCE;
 
@@ -92,7 +93,7 @@ struct hand_read {
 	char *buf;
 	size_t len;
 	bool whole;
-	int64_t bound;		/* 0: none */
+	int64_t bound; /* 0: none */
 	ssize_t n;
 };
 
@@ -107,8 +108,8 @@ __attribute__((unused)) static xyl_step hand_read(void *frame)
 	struct hand_read *self = frame;
 
 	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, hand_bounded(self->whole ? xyl_read_full(self->io, self->buf, self->len) :
-						      xyl_read(self->io, self->buf, self->len),
+	XYL_AWAIT(self->n, hand_bounded(self->whole ? xyl_read_full(self->io, self->buf, self->len)
+						    : xyl_read(self->io, self->buf, self->len),
 					self->bound));
 	XYL_END(self->n);
 }
@@ -128,8 +129,8 @@ __attribute__((unused)) static xyl_step hand_write(void *frame)
 	struct hand_write *self = frame;
 
 	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, hand_bounded(self->whole ? xyl_write_all(self->io, self->buf, self->len) :
-						      xyl_write(self->io, self->buf, self->len),
+	XYL_AWAIT(self->n, hand_bounded(self->whole ? xyl_write_all(self->io, self->buf, self->len)
+						    : xyl_write(self->io, self->buf, self->len),
 					self->bound));
 	XYL_END(self->n);
 }
@@ -167,7 +168,8 @@ __attribute__((unused)) static xyl_step hand_close(void *frame)
 /* Do it, and wait for the result. */
 #define HAND_READ(driven, ...) hand_join((driven), DRIVE_SPAWN((driven), hand_read, __VA_ARGS__))
 #define HAND_WRITE(driven, ...) hand_join((driven), DRIVE_SPAWN((driven), hand_write, __VA_ARGS__))
-#define HAND_ACCEPT(driven, ...) hand_join((driven), DRIVE_SPAWN((driven), hand_accept, __VA_ARGS__))
+#define HAND_ACCEPT(driven, ...) \
+	hand_join((driven), DRIVE_SPAWN((driven), hand_accept, __VA_ARGS__))
 #define HAND_CLOSE(driven, which) \
 	CHECK_EQ(hand_join((driven), DRIVE_SPAWN((driven), hand_close, .io = (which))), 0)
 

@@ -216,7 +216,7 @@ static xyl_step glutton(void *frame)
 	XYL_AWAIT(self->slept, xyl_yield());
 	CHECK_EQ(self->slept, 0);
 	hoard_drop();
-	for (int i = 0; i < 3; i++)	/* the check build keeps the dead for a while */
+	for (int i = 0; i < 3; i++) /* the check build keeps the dead for a while */
 		self->got += hoard_all(8192);
 	CHECK(self->got > 100);
 	hoard_drop();
@@ -283,7 +283,7 @@ static xyl_step starving(void *frame)
 	CHECK(xyl_later(xyl_sleep(0)) == NULL);
 	hoard_drop();
 	xyl_collect();
-	xyl_collect();	/* the check build keeps the dead for a while */
+	xyl_collect(); /* the check build keeps the dead for a while */
 	XYL_AWAIT(self->result, xyl_open(&self->io, "/dev/null", 0, 0));
 	CHECK_EQ(self->result, 0);
 	XYL_AWAIT(self->result, xyl_close(self->io));

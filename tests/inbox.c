@@ -14,7 +14,7 @@
 enum { THREADS = 8, WAIT_MS = 20000 };
 
 struct letter {
-	struct xyli_post post;		/* first */
+	struct xyli_post post; /* first */
 	uint32_t thread, number;
 };
 
@@ -213,7 +213,7 @@ TEST(a_sleeper_is_rung_once_however_many_post)
 	CHECK_EQ(inbox.rung, 1);
 	CHECK(read(inbox.bell_fd, &count, sizeof(count)) == sizeof(count));
 	CHECK_EQ(count, 1);
-	CHECK(!xyli_inbox_sleep(&inbox));	/* there is something: no sleep */
+	CHECK(!xyli_inbox_sleep(&inbox)); /* there is something: no sleep */
 	xyli_inbox_deliver(&inbox);
 	CHECK(xyli_inbox_sleep(&inbox));
 	xyli_inbox_done(&inbox);

@@ -23,17 +23,12 @@ struct massed {
 static xyl_pending massed_start(struct massed *self)
 {
 	switch (self->what) {
-	case RECV:
-		return xyl_read(self->io, self->buf, SIZE);
-	case ACCEPT:
-		return xyl_accept(self->io, &self->got);
-	case CONNECT:
-		return xyl_tcp_connect(&self->got, "127.0.0.1", self->port);
-	case READ_AT:
-		return xyl_read_at(self->io, self->buf, SIZE, 0);
+	case RECV: return xyl_read(self->io, self->buf, SIZE);
+	case ACCEPT: return xyl_accept(self->io, &self->got);
+	case CONNECT: return xyl_tcp_connect(&self->got, "127.0.0.1", self->port);
+	case READ_AT: return xyl_read_at(self->io, self->buf, SIZE, 0);
 	case SLEEP:
-	default:
-		return xyl_sleep(1000 * XYL_SEC);
+	default: return xyl_sleep(1000 * XYL_SEC);
 	}
 }
 
@@ -44,7 +39,7 @@ static xyl_step massed(void *frame)
 	XYL_BEGIN(self)
 	do
 		XYL_AWAIT(self->n, massed_start(self));
-	while (self->n == SIZE);	/* a file never waits */
+	while (self->n == SIZE); /* a file never waits */
 	if (self->got)
 		XYL_AWAIT(self->closed, xyl_close(self->got));
 	++*self->cleanups;
@@ -118,7 +113,8 @@ static void what_was_sent_is_read(struct mass *mass)
 
 	for (size_t i = 0; i < mass->count; i += 2) {
 		snprintf(text, sizeof(text), "%zu", i);
-		CHECK_EQ(HAND_READ(&mass->driven, .io = mass->ios[i], .buf = buf, .len = SIZE), strlen(text));
+		CHECK_EQ(HAND_READ(&mass->driven, .io = mass->ios[i], .buf = buf, .len = SIZE),
+			 strlen(text));
 		CHECK(!memcmp(buf, text, strlen(text)));
 	}
 }
@@ -129,8 +125,9 @@ TEST(receivers_aborted_en_masse)
 
 	for (size_t i = 0; i < mass->count; i++) {
 		mass->ios[i] = raw_socketpair(&mass->peers[i]);
-		mass->tasks[i] = DRIVE_SPAWN(&mass->driven, massed, .what = RECV, .io = mass->ios[i],
-					     .buf = xyl_alloc_bytes(SIZE), .cleanups = &mass->cleanups);
+		mass->tasks[i] = DRIVE_SPAWN(&mass->driven, massed, .what = RECV,
+					     .io = mass->ios[i], .buf = xyl_alloc_bytes(SIZE),
+					     .cleanups = &mass->cleanups);
 	}
 	mass_wait(mass);
 	CHECK_EQ(drive_stats(&mass->driven).ops_outstanding, mass->count);
@@ -167,8 +164,11 @@ static void clients_are_served(struct mass *mass, const struct door *doors, int 
 	int *name = xyl_alloc_bytes(sizeof(*name));
 
 	for (int i = 0; i < clients; i++) {
-		CHECK_EQ(HAND_ACCEPT(&mass->driven, .io = doors[i % LISTENERS].listener, .ret_io = got), 0);
-		CHECK_EQ(HAND_READ(&mass->driven, .io = *got, .buf = (char *)name, .len = sizeof(*name)),
+		CHECK_EQ(HAND_ACCEPT(&mass->driven, .io = doors[i % LISTENERS].listener,
+				     .ret_io = got),
+			 0);
+		CHECK_EQ(HAND_READ(&mass->driven, .io = *got, .buf = (char *)name,
+				   .len = sizeof(*name)),
 			 sizeof(*name));
 		CHECK_EQ(*name, i);
 		HAND_CLOSE(&mass->driven, *got);

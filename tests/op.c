@@ -17,10 +17,10 @@
 
 /* An operation of the tests' own. */
 struct probe {
-	struct xyli_op op;		/* first */
+	struct xyli_op op; /* first */
 	unsigned settled;
 	int res;
-	uint8_t state;			/* when it was last settled */
+	uint8_t state; /* when it was last settled */
 };
 
 static void probe_settle(struct xyli_op *op, int res, unsigned cqe_flags)
@@ -196,7 +196,7 @@ static xyl_step canceled_in_the_kernel(void *frame)
 	CHECK_EQ(self->probe->op.state, XYLI_OP_IN_KERNEL);
 	xyli_op_cancel(&self->probe->op);
 	xyli_op_cancel(&self->probe->op);
-	CHECK_EQ(self->probe->settled, 0);	/* only its last CQE counts */
+	CHECK_EQ(self->probe->settled, 0); /* only its last CQE counts */
 	CHECK_EQ(stats_now().cancels, 1);
 	while (self->probe->settled == 0)
 		TURN(self);
@@ -403,7 +403,7 @@ TEST(an_operation_nobody_waits_for_keeps_its_record_and_its_buffer)
 
 /* ---- transitions ------------------------------------------------------------------------ */
 
-static struct xyli_shard still;		/* a shard that nobody runs */
+static struct xyli_shard still; /* a shard that nobody runs */
 static struct probe subject;
 
 static void subject_set(enum xyli_op_state state, uint8_t opcode)
@@ -425,22 +425,12 @@ static void subject_move(enum move move)
 	struct xyli_op *op = &subject.op;
 
 	switch (move) {
-	case START:
-		xyli_op_start(&still, op, NULL);
-		break;
-	case PUBLISH:
-		xyli_op_publish(op);
-		break;
+	case START: xyli_op_start(&still, op, NULL); break;
+	case PUBLISH: xyli_op_publish(op); break;
 	case MORE:
-	case MORE_OF_A_SEND:
-		xyli_op_complete(op, 0, IORING_CQE_F_MORE, true);
-		break;
-	case LAST:
-		xyli_op_complete(op, 0, 0, false);
-		break;
-	case REFUSE:
-		xyli_op_refuse(op, -EIO);
-		break;
+	case MORE_OF_A_SEND: xyli_op_complete(op, 0, IORING_CQE_F_MORE, true); break;
+	case LAST: xyli_op_complete(op, 0, 0, false); break;
+	case REFUSE: xyli_op_refuse(op, -EIO); break;
 	}
 }
 
@@ -453,8 +443,8 @@ static void attempt_make(void *arg)
 {
 	const struct attempt *attempt = arg;
 
-	subject_set(attempt->from, attempt->move == MORE_OF_A_SEND ? IORING_OP_SEND_ZC :
-								     IORING_OP_NOP);
+	subject_set(attempt->from,
+		    attempt->move == MORE_OF_A_SEND ? IORING_OP_SEND_ZC : IORING_OP_NOP);
 	subject_move(attempt->move);
 }
 

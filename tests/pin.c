@@ -264,7 +264,8 @@ TEST(an_operation_keeps_the_handle_that_only_it_names)
 	char *buf = xyl_alloc_bytes(SMALL);
 	int peer;
 
-	task = DRIVE_SPAWN(&driven, hand_read, .io = raw_socketpair(&peer), .buf = buf, .len = SMALL);
+	task = DRIVE_SPAWN(&driven, hand_read, .io = raw_socketpair(&peer), .buf = buf,
+			   .len = SMALL);
 	for (int i = 0; i < 5; i++) {
 		hand_turn(&driven);
 		churn(100, 2 * SMALL);

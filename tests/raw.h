@@ -23,7 +23,7 @@
 
 struct folder {
 	char dir[32];
-	char path[64];		/* of whatever the test puts there */
+	char path[64]; /* of whatever the test puts there */
 };
 
 __attribute__((unused)) static struct folder folder_make(void)
@@ -154,8 +154,8 @@ __attribute__((unused)) static void raw_port(const struct xyl_io *io, char *ret_
 	in_port_t port;
 
 	CHECK_EQ(getsockname(xyl_io_fd(io), (struct sockaddr *)&address, &len), 0);
-	port = address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port :
-					       ((struct sockaddr_in *)&address)->sin_port;
+	port = address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+					     : ((struct sockaddr_in *)&address)->sin_port;
 	snprintf(ret_text, size, "%u", ntohs(port));
 }
 

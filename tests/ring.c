@@ -120,7 +120,7 @@ static xyl_step watch(void *frame)
 
 struct work {
 	struct xyl_frame frame;
-	xyl_async_fn *part;		/* one of the three below */
+	xyl_async_fn *part; /* one of the three below */
 	struct xyl_scope *scope;
 	struct xyl_task *tasks[MANY];
 	struct xyl_io *file, *io;
@@ -140,7 +140,8 @@ static void bell_ring(int fd)
 static void records_spawn(struct work *self)
 {
 	for (size_t i = 0; i < self->many; i++)
-		CHECK(xyl_scope_spawn(self->scope, record, .file = self->file, .number = i) != NULL);
+		CHECK(xyl_scope_spawn(self->scope, record, .file = self->file, .number = i) !=
+		      NULL);
 }
 
 static xyl_step work_on_a_file(void *frame)
@@ -233,7 +234,7 @@ static xyl_step work(void *frame)
 struct all {
 	struct xyl_frame frame;
 	size_t many;
-	unsigned expected, unexpected;	/* of the ring's flags */
+	unsigned expected, unexpected; /* of the ring's flags */
 	ssize_t n;
 };
 
@@ -307,14 +308,14 @@ static void check_rung(unsigned unknown, unsigned expected, unsigned calls, unsi
 	struct xyl_config config = { .sqpoll_idle_ms = idle_ms };
 	bool polled;
 
-	xyl_collect();	/* starts the library, which then knows */
+	xyl_collect(); /* starts the library, which then knows */
 	polled = xyli_check_valgrind() && !idle_ms;
 	memset(&kernel, 0, sizeof(kernel));
 	kernel.unknown_flags = unknown;
-	CHECK_EQ(RUN_WITH(&config, all, .many = test_scaled(MANY), .expected = polled ? 0 : expected,
-			  .unexpected = unknown),
+	CHECK_EQ(RUN_WITH(&config, all, .many = test_scaled(MANY),
+			  .expected = polled ? 0 : expected, .unexpected = unknown),
 		 0);
-	CHECK(polled || kernel.calls == calls);	/* a ring that is polled has a ladder of its own */
+	CHECK(polled || kernel.calls == calls); /* a ring that is polled has a ladder of its own */
 	CHECK_EQ(strcmp(xyl_runtime_why(), ""), 0);
 	check_bell(&config);
 	memset(&kernel, 0, sizeof(kernel));
@@ -464,7 +465,7 @@ TEST(an_overflow_of_the_completion_queue_is_counted_and_loses_nothing)
 {
 	struct xyl_config config = { .ring_entries = 1 };
 
-	kernel.unknown_flags = DEFER;	/* completions come of themselves */
+	kernel.unknown_flags = DEFER; /* completions come of themselves */
 	CHECK_EQ(RUN_WITH(&config, overflow, .many = MANY), 1);
 	memset(&kernel, 0, sizeof(kernel));
 }

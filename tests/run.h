@@ -93,8 +93,7 @@ __attribute__((unused)) static ssize_t run_with_census(const struct xyl_config *
 	return result;
 }
 
-#define RUN_WITH(config, fn, ...) \
-	run_with_census(config, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+#define RUN_WITH(config, fn, ...) run_with_census(config, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 #define RUN(fn, ...) RUN_WITH(NULL, fn, __VA_ARGS__)
 
 #endif

@@ -180,7 +180,7 @@ TEST(tasks_that_are_left_are_aborted_and_their_handles_closed)
 
 	atomic_store(&ran, 0);
 	CHECK_EQ(xyl_run(leaves), 5);
-	CHECK_EQ(atomic_load(&ran), 2);	/* they ran to their ends */
+	CHECK_EQ(atomic_load(&ran), 2); /* they ran to their ends */
 	CHECK(test_fd_count() <= fds + 1);
 	collect_handles();
 }
@@ -322,7 +322,7 @@ TEST(a_spawn_during_the_stop_is_refused_or_comes_to_an_end)
 
 	for (size_t i = 0; i < rounds; i++) {
 		struct last_call *call = xyl_new(struct last_call);
-		xyl_root root = xyl_root_add(call);	/* the thread's pointers are its own */
+		xyl_root root = xyl_root_add(call); /* the thread's pointers are its own */
 		pthread_t thread;
 
 		CHECK_EQ(xyl_runtime_new(&call->rt, NULL), 0);
@@ -615,7 +615,7 @@ TEST(beyond_the_task_limit_a_spawn_is_refused)
 	drive(&driven, 2);
 	CHECK(DRIVE_SPAWN(&driven, one) == NULL);
 	xyl_abort(tasks[1]);
-	CHECK(DRIVE_SPAWN(&driven, one) == NULL);	/* a request, no more */
+	CHECK(DRIVE_SPAWN(&driven, one) == NULL); /* a request, no more */
 	drive(&driven, 2);
 	CHECK(xyl_is_done(tasks[1]));
 	tasks[1] = DRIVE_SPAWN(&driven, one, .value = 4);
@@ -640,7 +640,7 @@ static xyl_step limited(void *frame)
 	XYL_BEGIN(self)
 	for (int i = 0; i < 8; i++)
 		self->tasks[i] = xyl_spawn(sleeper, .ns = 3600 * XYL_SEC);
-	for (int i = 0; i < 8; i++)	/* it counts itself */
+	for (int i = 0; i < 8; i++) /* it counts itself */
 		CHECK((self->tasks[i] != NULL) == (i < 4));
 	xyl_abort(self->tasks[0]);
 	XYL_AWAIT(self->n, xyl_join(self->tasks[0]));
@@ -812,7 +812,7 @@ TEST(run_says_when_it_could_not_stop_in_time)
 	int bell = eventfd(0, EFD_CLOEXEC);
 
 	CHECK_EQ(xyl_run_with(&config, overrun, .fd = bell), -ETIMEDOUT);
-	close(bell);	/* that shard is in the graveyard: it keeps its ring */
+	close(bell); /* that shard is in the graveyard: it keeps its ring */
 }
 
 /* ---- two at once ------------------------------------------------------------------------------ */

@@ -26,16 +26,16 @@ static xyl_step give(void *frame)
 }
 
 /* Each test below is one async function with what it needs in this frame. */
-#define SCOPE_FRAME(name)                                             \
-	struct name {                                                 \
-		struct xyl_frame frame;                               \
-		struct xyl_scope *scope, *child, *grandchild;         \
-		struct xyl_task *tasks[4], *other;                    \
-		struct xyl_weak **weak;                               \
-		struct xyl_future *gate;                              \
-		ssize_t n;                                            \
-		int i;                                                \
-	};                                                            \
+#define SCOPE_FRAME(name)                                     \
+	struct name {                                         \
+		struct xyl_frame frame;                       \
+		struct xyl_scope *scope, *child, *grandchild; \
+		struct xyl_task *tasks[4], *other;            \
+		struct xyl_weak **weak;                       \
+		struct xyl_future *gate;                      \
+		ssize_t n;                                    \
+		int i;                                        \
+	};                                                    \
 	static xyl_step name(void *frame)
 
 /* ---- join ---------------------------------------------------------------------------- */
@@ -92,7 +92,7 @@ SCOPE_FRAME(join_failures)
 	xyl_scope_spawn(self->scope, give, .value = -EPIPE, .ns = 0);
 	self->tasks[0] = xyl_scope_spawn(self->scope, give, .value = 3, .ns = 3 * XYL_MS);
 	XYL_AWAIT(self->n, xyl_scope_join(self->scope));
-	CHECK(xyl_is_done(self->tasks[0]));	/* a failure stops nobody else */
+	CHECK(xyl_is_done(self->tasks[0])); /* a failure stops nobody else */
 	CHECK(!xyl_is_aborted(self->tasks[0]));
 	XYL_END(self->n);
 }
@@ -116,7 +116,7 @@ SCOPE_FRAME(join_aborted)
 	XYL_AWAIT(self->n, xyl_scope_join(self->scope));
 	for (self->i = 0; self->i < 3; self->i++)
 		CHECK(xyl_is_aborted(self->tasks[self->i]));
-	self->tasks[0] = xyl_scope_spawn(self->scope, give, .value = 1);	/* it is open still */
+	self->tasks[0] = xyl_scope_spawn(self->scope, give, .value = 1); /* it is open still */
 	CHECK(self->tasks[0] != NULL);
 	CHECK_EQ(xyl_scope_count(self->scope), 1);
 	XYL_END(self->n);
@@ -192,7 +192,7 @@ SCOPE_FRAME(close_all)
 	self->scope = xyl_scope_new(NULL);
 	self->tasks[0] = xyl_scope_spawn(self->scope, give, .ns = LONG_NS);
 	XYL_AWAIT(self->n, xyl_yield());
-	self->tasks[1] = xyl_scope_spawn(self->scope, give, .ns = LONG_NS);	/* has not run */
+	self->tasks[1] = xyl_scope_spawn(self->scope, give, .ns = LONG_NS); /* has not run */
 	XYL_AWAIT(self->n, xyl_scope_close(self->scope));
 	CHECK_EQ(self->n, 0);
 	CHECK_EQ(xyl_scope_count(self->scope), 0);
@@ -399,7 +399,7 @@ SCOPE_FRAME(keep_roots)
 	self->child = xyl_scope_new(self->scope);
 	root_many(self->child, self->weak);
 	CHECK_EQ(xyl_root_count(), OBJECTS);
-	self->child = NULL;	/* a scope with roots is held by its parent */
+	self->child = NULL; /* a scope with roots is held by its parent */
 	XYL_AWAIT(self->n, xyl_yield());
 	xyl_collect();
 	xyl_collect();
@@ -441,7 +441,7 @@ SCOPE_FRAME(roots_last)
 	self->tasks[0] = xyl_scope_spawn(self->scope, hold_root);
 	XYL_AWAIT(self->n, xyl_yield());
 	XYL_AWAIT(self->n, xyl_scope_close(self->scope));
-	CHECK_EQ(xyl_result(self->tasks[0]), 1);	/* it was there while the task cleaned up */
+	CHECK_EQ(xyl_result(self->tasks[0]), 1); /* it was there while the task cleaned up */
 	CHECK_EQ(xyl_root_count(), 0);
 	XYL_END(self->n);
 }
@@ -462,8 +462,7 @@ SCOPE_FRAME(many_rounds)
 	for (self->i = 0; self->i < 200; self->i++) {
 		self->child = xyl_scope_new(self->scope);
 		for (int j = (int)(test_random() % 8); j > 0; j--)
-			xyl_scope_spawn(self->child, give,
-					.ns = test_random() % 2 ? 0 : LONG_NS);
+			xyl_scope_spawn(self->child, give, .ns = test_random() % 2 ? 0 : LONG_NS);
 		if (test_random() % 2)
 			xyl_scope_root(self->child, self->child);
 		if (test_random() % 2)

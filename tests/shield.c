@@ -195,7 +195,7 @@ TEST(a_shield_is_of_one_task_and_not_of_those_it_waits_for)
 	xyl_abort(sleeper);
 	drive(&driven, 1);
 	CHECK_EQ(xyl_result(sleeper), -ECANCELED);
-	CHECK_EQ(xyl_result(task), -ECANCELED);	/* of the join: that is what sleeper came to */
+	CHECK_EQ(xyl_result(task), -ECANCELED); /* of the join: that is what sleeper came to */
 	drive_end(&driven);
 }
 

@@ -14,7 +14,7 @@
 enum { PEERS = 16 };
 
 static int cleaned_up;
-static int peers[PEERS][2];	/* the far ends stay open until the run is over */
+static int peers[PEERS][2]; /* the far ends stay open until the run is over */
 
 struct serve {
 	struct xyl_frame frame;
@@ -54,7 +54,7 @@ static xyl_step until_told(void *frame)
 	for (int i = 0; i < PEERS; i++)
 		CHECK(xyl_scope_spawn(self->scope, serve, .io = xyl_io_from_fd(peers[i][0])));
 	XYL_AWAIT(self->n, xyl_within(xyl_poll(self->signal_fd, POLLIN), 0));
-	CHECK_EQ(self->n, -ETIMEDOUT);	/* not before it was sent */
+	CHECK_EQ(self->n, -ETIMEDOUT); /* not before it was sent */
 	kill(getpid(), SIGTERM);
 	XYL_AWAIT(self->n, xyl_poll(self->signal_fd, POLLIN));
 	CHECK_EQ(self->n, POLLIN);
@@ -84,7 +84,7 @@ static void told_to_end(bool close_scope)
 	before_run = test_fd_count();
 	CHECK_EQ(xyl_run(until_told, .signal_fd = fd, .close_scope = close_scope), SIGTERM);
 	CHECK_EQ(cleaned_up, PEERS);
-	CHECK_EQ(test_fd_count(), before_run - PEERS);	/* each server closed its end */
+	CHECK_EQ(test_fd_count(), before_run - PEERS); /* each server closed its end */
 	for (int i = 0; i < PEERS; i++)
 		close(peers[i][1]);
 	close(fd);

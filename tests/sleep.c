@@ -82,11 +82,11 @@ TEST(a_time_that_has_passed_already_is_over_in_the_next_turn)
 	struct driven driven = drive_begin(NULL);
 
 	for (int i = 0; i < 6; i++) {
-		struct xyl_task *task =
-			DRIVE_SPAWN(&driven, nap, .ns = passed[i % 3], .until = i >= 3);
+		struct xyl_task *task = DRIVE_SPAWN(&driven, nap, .ns = passed[i % 3],
+						    .until = i >= 3);
 
 		drive(&driven, 1);
-		CHECK(!xyl_is_done(task));	/* it lets the others run */
+		CHECK(!xyl_is_done(task)); /* it lets the others run */
 		drive(&driven, 1);
 		CHECK_EQ(xyl_result(task), 0);
 	}
@@ -280,7 +280,7 @@ TEST(an_abort_after_the_alarm_keeps_its_result)
 	struct xyl_task *first = DRIVE_SPAWN(&driven, nap, .ns = 0);
 	struct xyl_task *second = DRIVE_SPAWN(&driven, nap, .ns = 0);
 
-	CHECK_EQ(drive(&driven, 3), 3);	/* both asleep; both woken; first is done */
+	CHECK_EQ(drive(&driven, 3), 3); /* both asleep; both woken; first is done */
 	CHECK(xyl_is_done(first) && !xyl_is_done(second));
 	xyl_abort(second);
 	drive(&driven, 1);

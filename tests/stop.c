@@ -71,8 +71,8 @@ static void reads_spawn(struct reads *reads, struct xyl_runtime *rt)
 
 		reads->bufs[i] = (char *)((at + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
 		memset(reads->bufs[i], 'u', READ_SIZE);
-		CHECK(xyl_runtime_spawn(rt, XYL_HERE, direct, .io = reads->io, .buf = reads->bufs[i],
-					.offset = (int64_t)i * READ_SIZE));
+		CHECK(xyl_runtime_spawn(rt, XYL_HERE, direct, .io = reads->io,
+					.buf = reads->bufs[i], .offset = (int64_t)i * READ_SIZE));
 	}
 }
 
@@ -353,7 +353,8 @@ TEST(handles_left_open_are_closed_and_counted)
 
 	for (int i = 0; i < HANDLES; i++) {
 		ios[i] = raw_socketpair(&peers[i]);
-		tasks[i] = DRIVE_SPAWN(&driven, hand_read, .io = ios[i], .buf = xyl_alloc_bytes(16), .len = 16);
+		tasks[i] = DRIVE_SPAWN(&driven, hand_read, .io = ios[i], .buf = xyl_alloc_bytes(16),
+				       .len = 16);
 	}
 	hand_turn(&driven);
 	CHECK_EQ(drive_stats(&driven).handles_open, HANDLES);

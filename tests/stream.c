@@ -85,7 +85,7 @@ static xyl_step talk(void *frame)
 
 struct echo {
 	struct xyl_frame frame;
-	const char *host, *path;	/* either */
+	const char *host, *path; /* either */
 	struct xyl_io *listener, *io;
 	struct xyl_task *server;
 	char port[8];
@@ -97,8 +97,8 @@ static xyl_step echo(void *frame)
 	struct echo *self = frame;
 
 	XYL_BEGIN(self)
-	self->n = self->path ? xyl_unix_listen(&self->listener, self->path) :
-			       xyl_tcp_listen(&self->listener, self->host, "0");
+	self->n = self->path ? xyl_unix_listen(&self->listener, self->path)
+			     : xyl_tcp_listen(&self->listener, self->host, "0");
 	CHECK_EQ(self->n, 0);
 	self->server = xyl_spawn(serve_one, .listener = self->listener);
 	if (self->path) {
@@ -190,7 +190,8 @@ static void write_to_nobody(struct xyl_io *(*open_io)(int *ret_peer))
 	close(peer);
 	CHECK(hand_join(&driven, writer) < 0);
 	for (int whole = 0; whole <= 1; whole++)
-		CHECK_EQ(HAND_WRITE(&driven, .io = io, .buf = "x", .len = 1, .whole = whole), -EPIPE);
+		CHECK_EQ(HAND_WRITE(&driven, .io = io, .buf = "x", .len = 1, .whole = whole),
+			 -EPIPE);
 	HAND_CLOSE(&driven, io);
 	drive_end(&driven);
 }
@@ -305,7 +306,8 @@ static xyl_step segments(void *frame)
 		self->segment = 1 + test_random() % (self->len / 8);
 		if (self->segment > self->len - self->i)
 			self->segment = self->len - self->i;
-		XYL_AWAIT(self->n, xyl_read_full(self->from, self->received + self->i, self->segment));
+		XYL_AWAIT(self->n,
+			  xyl_read_full(self->from, self->received + self->i, self->segment));
 		CHECK_EQ(self->n, self->segment);
 	}
 	XYL_AWAIT(self->n, xyl_join(self->writer));
@@ -326,7 +328,8 @@ TEST(whole_transfers_go_on_over_many_segments_of_a_pipe)
 
 	CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
 	CHECK_EQ(xyl_run(segments, .len = test_scaled(4 << 20), .to = raw_handle(fds[1]),
-			 .from = raw_handle(fds[0])), 0);
+			 .from = raw_handle(fds[0])),
+		 0);
 	census_check(&before, NULL);
 }
 
@@ -337,7 +340,8 @@ TEST(whole_transfers_go_on_over_many_segments_of_a_socket)
 
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	CHECK_EQ(xyl_run(segments, .len = test_scaled(4 << 20), .to = raw_handle(fds[1]),
-			 .from = raw_handle(fds[0])), 0);
+			 .from = raw_handle(fds[0])),
+		 0);
 	census_check(&before, NULL);
 }
 
@@ -375,8 +379,8 @@ TEST(writers_are_served_in_the_order_in_which_they_came)
 	struct xyl_io *io = raw_socketpair(&peer);
 
 	for (int i = 0; i < TASKS; i++)
-		writers[i] = DRIVE_SPAWN(&driven, hand_write, .io = io, .buf = letters + i, .len = 1,
-					 .whole = i % 2);
+		writers[i] = DRIVE_SPAWN(&driven, hand_write, .io = io, .buf = letters + i,
+					 .len = 1, .whole = i % 2);
 	for (int i = 0; i < TASKS; i++)
 		CHECK_EQ(hand_join(&driven, writers[i]), 1);
 	CHECK_EQ(read(peer, got, TASKS), TASKS);
@@ -511,7 +515,8 @@ static xyl_step hot(void *frame)
 	XYL_BEGIN(self)
 	for (int i = 0; i < 2; i++)
 		self->spinners[i] = xyl_spawn(spin, .stop = &self->stop);
-	self->reader = xyl_spawn(hand_read, .io = self->io, .buf = self->buf, .len = sizeof(self->buf));
+	self->reader = xyl_spawn(hand_read, .io = self->io, .buf = self->buf,
+				 .len = sizeof(self->buf));
 	XYL_AWAIT(self->n, xyl_yield());
 	XYL_AWAIT(self->n, xyl_yield());
 	raw_send(self->peer, "served");

@@ -454,21 +454,21 @@ TEST(a_task_aborted_at_depth_unwinds_through_every_caller)
 }
 
 /* Frames of each size around those that are copied word by word. */
-#define FRAME_OF(words)                                                                  \
-	struct sum_##words {                                                             \
-		struct xyl_frame frame;                                                  \
-		uint64_t word[words];                                                    \
-	};                                                                               \
-	static xyl_step sum_##words(void *frame)                                         \
-	{                                                                                \
-		struct sum_##words *self = frame;                                        \
-		ssize_t sum;                                                             \
-                                                                                         \
-		XYL_BEGIN(self)                                                          \
-		sum = 0;                                                                 \
-		for (int i = 0; i < words; i++)                                          \
-			sum = sum * 10 + (ssize_t)self->word[i];                         \
-		XYL_END(sum);                                                            \
+#define FRAME_OF(words)                                          \
+	struct sum_##words {                                     \
+		struct xyl_frame frame;                          \
+		uint64_t word[words];                            \
+	};                                                       \
+	static xyl_step sum_##words(void *frame)                 \
+	{                                                        \
+		struct sum_##words *self = frame;                \
+		ssize_t sum;                                     \
+                                                                 \
+		XYL_BEGIN(self)                                  \
+		sum = 0;                                         \
+		for (int i = 0; i < words; i++)                  \
+			sum = sum * 10 + (ssize_t)self->word[i]; \
+		XYL_END(sum);                                    \
 	}
 
 FRAME_OF(1)
@@ -808,7 +808,7 @@ static void resume_returned(void *unused)
 	struct give finished = { .value = 1 };
 
 	(void)unused;
-	finished.frame.fn = XYLI_FN(give);	/* clang 14 takes it for a constant in an initialiser */
+	finished.frame.fn = XYLI_FN(give); /* clang 14 takes it for a constant in an initialiser */
 	CHECK_EQ(give(&finished).xyli_code, 0);
 	give(&finished);
 }

@@ -73,7 +73,7 @@ static void first_use_elsewhere(void *unused)
 {
 	(void)unused;
 	thread_run(use_it, NULL);
-	CHECK_EQ(xyl_thread_attach(), 0);	/* the main thread was not attached */
+	CHECK_EQ(xyl_thread_attach(), 0); /* the main thread was not attached */
 	list_check();
 	CHECK_EQ(xyl_run(one, .value = 6), 6);
 	CHECK_EQ(xyl_thread_detach(), 0);
@@ -232,7 +232,7 @@ static void *attach_twice(void *unused)
 TEST(a_thread_attaches_once_and_detaches_once)
 {
 	xyl_collect();
-	CHECK_EQ(xyl_thread_attach(), -EALREADY);	/* the first call was ours */
+	CHECK_EQ(xyl_thread_attach(), -EALREADY); /* the first call was ours */
 	thread_run(attach_twice, NULL);
 }
 
@@ -323,7 +323,7 @@ TEST(collections_go_on_while_a_thread_waits_for_a_future)
 	stage_reach(0);
 	CHECK(pthread_create(&thread, NULL, hold_on_stack, future) == 0);
 	stage_await(1);
-	do {	/* until it is parked, the check build cannot */
+	do { /* until it is parked, the check build cannot */
 		xyl_gc_stats(&before);
 		xyl_collect();
 		xyl_gc_stats(&after);
@@ -334,7 +334,8 @@ TEST(collections_go_on_while_a_thread_waits_for_a_future)
 		xyl_collect();
 	}
 	xyl_gc_stats(&before);
-	CHECK(before.collections >= after.collections + 20);	/* more, where each allocation collects */
+	CHECK(before.collections >=
+	      after.collections + 20); /* more, where each allocation collects */
 	CHECK_EQ(xyl_future_set(future, 8), 0);
 	pthread_join(thread, NULL);
 	future = NULL;
@@ -456,7 +457,7 @@ TEST(a_task_may_not_block_its_shard)
 /* ---- row 15: wakes ----------------------------------------------------------------------------- */
 
 struct lane {
-	_Atomic(struct xyl_future *) next;	/* what this lane's task waits for now */
+	_Atomic(struct xyl_future *) next; /* what this lane's task waits for now */
 	atomic_size_t served;
 };
 

@@ -20,7 +20,7 @@ struct model {
 };
 
 static struct model models[TIMERS];
-static struct xyli_timers timers;	/* static data is scanned */
+static struct xyli_timers timers; /* static data is scanned */
 static int64_t fired_last;
 static size_t running;
 
@@ -36,7 +36,7 @@ static void fire(struct xyli_timer *timer)
 	CHECK(model->running);
 	CHECK(timer == &model->body[model->at]);
 	CHECK_EQ(timer->place, 0);
-	CHECK(model->when >= fired_last);	/* the earliest first */
+	CHECK(model->when >= fired_last); /* the earliest first */
 	fired_last = model->when;
 	model->running = false;
 	model->fired++;

@@ -190,7 +190,7 @@ static xyl_step watch(void *frame)
 	collect();
 	CHECK_EQ(living(), OBJECTS);
 	tasks_abort();
-	for (self->i = 0; self->i < 2 + OBJECTS / 64; self->i++)	/* the budget of a turn */
+	for (self->i = 0; self->i < 2 + OBJECTS / 64; self->i++) /* the budget of a turn */
 		XYL_AWAIT(self->result, xyl_sleep(0));
 	collect();
 	CHECK(living() < FEW);

@@ -202,7 +202,7 @@ TEST(a_filter_of_io_uring_register_alone_is_named_and_nothing_leaks)
 static void descriptors_limit(size_t free)
 {
 	struct rlimit limit;
-	int lowest = dup(STDIN_FILENO);	/* the first that is free */
+	int lowest = dup(STDIN_FILENO); /* the first that is free */
 
 	CHECK(lowest >= 0);
 	close(lowest);
@@ -225,7 +225,7 @@ static void run_without_descriptors(void *arg)
 	CHECK(strstr(xyl_runtime_why(), "open files") != NULL);
 	CHECK_EQ(shards_live(), 0);
 	for (size_t i = 0; i < free; i++)
-		CHECK(dup(STDIN_FILENO) >= 0);	/* they are all there still */
+		CHECK(dup(STDIN_FILENO) >= 0); /* they are all there still */
 }
 
 TEST(the_limit_on_descriptors_is_named)

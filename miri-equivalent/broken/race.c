@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <xylem/xylem.h>
 
-static pthread_barrier_t begin, end;	/* two: the first must not order the loops */
+static pthread_barrier_t begin, end; /* two: the first must not order the loops */
 static volatile long *counter;
 
 static void *count(void *unused)
