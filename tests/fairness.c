@@ -184,6 +184,14 @@ enum spin_kind {
 	SPIN_KINDS
 };
 
+/* With a collection at every allocation, 64 awaits of two spinners take a second. */
+static unsigned bearable(unsigned budget)
+{
+	const char *collect = getenv("XYL_CHECK_COLLECT");
+
+	return collect && strcmp(collect, "alloc") == 0 && (budget == 0 || budget > 3) ? 3 : budget;
+}
+
 struct spin {
 	struct xyl_frame frame;
 	enum spin_kind kind;
@@ -246,7 +254,7 @@ static xyl_step stopper(void *frame)
 
 static void spin_beside(unsigned budget, enum spin_kind kind, int64_t sleep_ns, bool abort)
 {
-	const struct xyl_config config = { .turn_budget = budget };
+	const struct xyl_config config = { .turn_budget = bearable(budget) };
 	struct driven driven = drive_begin(&config);
 	struct xyl_future *future = xyl_future_new();
 	struct xyl_task *done = DRIVE_SPAWN(&driven, give, .value = 7), *task;
@@ -344,17 +352,9 @@ static xyl_step read_and_stop(void *frame)
 	XYL_END(self->n);
 }
 
-/* With a collection at every allocation, 64 awaits of two spinners take a second. */
-static unsigned bearable_budget(void)
-{
-	const char *collect = getenv("XYL_CHECK_COLLECT");
-
-	return collect && strcmp(collect, "alloc") == 0 ? 2 : 0;
-}
-
 static void read_beside(enum spin_kind kind)
 {
-	const struct xyl_config config = { .turn_budget = bearable_budget() };
+	const struct xyl_config config = { .turn_budget = bearable(0) };
 	struct driven driven = drive_begin(&config);
 	struct xyl_future *future = xyl_future_new();
 	struct xyl_task *done = DRIVE_SPAWN(&driven, give, .value = 7), *reader, *spinners[2];
