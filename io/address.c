@@ -16,8 +16,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "gc/check.h"
-
 int xyli_address_error(int gai)
 {
 	switch (gai) {
@@ -97,7 +95,6 @@ static void *lookup_thread(void *arg)
 	ssize_t n;
 
 	lookup->error = xyli_address_error(lookup_run(lookup, AI_ADDRCONFIG));
-	xyli_check_gives(lookup);
 	if (atomic_exchange(&lookup->state, LOOKUP_DONE) == LOOKUP_LEFT) {
 		lookup_free(lookup);
 		return NULL;
@@ -151,10 +148,7 @@ static bool lookup_has_thread(const struct xyli_lookup *lookup)
 
 bool xyli_lookup_is_done(struct xyli_lookup *lookup)
 {
-	if (lookup_has_thread(lookup) && atomic_load(&lookup->state) != LOOKUP_DONE)
-		return false;
-	xyli_check_takes(lookup);
-	return true;
+	return !lookup_has_thread(lookup) || atomic_load(&lookup->state) == LOOKUP_DONE;
 }
 
 void xyli_lookup_drop(struct xyli_lookup *lookup)

@@ -7,7 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "gc/check.h"
 #include "gc/world.h"
 #include "rt/clock.h"
 #include "xylem/xylem.h"
@@ -21,7 +20,6 @@ struct xyli_latch *xyli_latch_new(void)
 
 void xyli_latch_open(struct xyli_latch *latch)
 {
-	xyli_check_gives(latch);
 	if (atomic_exchange(&latch->state, LATCH_OPEN) == LATCH_AWAITED)
 		syscall(SYS_futex, &latch->state, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
@@ -57,8 +55,5 @@ bool xyli_latch_wait(struct xyli_latch *latch, int64_t ns)
 
 	if (atomic_load(&latch->state) != LATCH_OPEN)
 		xyli_world_park(vigil_keep, &vigil);
-	if (atomic_load(&latch->state) != LATCH_OPEN)
-		return false;
-	xyli_check_takes(latch);
-	return true;
+	return atomic_load(&latch->state) == LATCH_OPEN;
 }

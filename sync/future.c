@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "gc/check.h"
 #include "rt/latch.h"
 #include "spawn/task.h"
 
@@ -58,7 +57,6 @@ int xyl_future_set(struct xyl_future *future, ssize_t value)
 	if (before & FUTURE_CLAIMED)
 		return -EALREADY;
 	future->value = value;
-	xyli_check_gives(future);
 	before = atomic_fetch_or(&future->state, FUTURE_VALUE);
 	xyli_latch_open(&future->latch);
 	if (!(before & FUTURE_TASKS))
@@ -108,11 +106,8 @@ xyl_pending xyl_future_get(struct xyl_future *future)
 
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
-	if (atomic_load(&future->state) & FUTURE_VALUE ||
-	    !future_expect(future, task->wait.shard)) {
-		xyli_check_takes(future);
+	if (atomic_load(&future->state) & FUTURE_VALUE || !future_expect(future, task->wait.shard))
 		return xyli_done(task, future->value);
-	}
 	xyli_wait_begin(&task->wait, &future_wait, future);
 	xyli_waits_append(&future->waits, &task->wait);
 	return (xyl_pending){ 1 };
@@ -126,7 +121,6 @@ ssize_t xyl_future_wait(struct xyl_future *future, int64_t ns)
 		return -EDEADLK;
 	if (!(atomic_load(&future->state) & FUTURE_VALUE) && !xyli_latch_wait(&future->latch, ns))
 		return -ETIMEDOUT;
-	xyli_check_takes(future);
 	return future->value;
 }
 
