@@ -49,6 +49,19 @@ static ssize_t op_error(const struct xyli_stream_op *op, int res)
 	return io->closing && res <= 0 ? -ECANCELED : res;
 }
 
+/* It goes on, or its waiter is told what came of it, and the lane is free. */
+static void transfer_settle(struct xyli_stream_op *op, int res,
+			    ssize_t (*outcome)(struct xyli_stream_op *op, int res))
+{
+	if (op_goes_on(op, res)) {
+		op_advance(op, res);
+		xyli_lane_again(op);
+		return;
+	}
+	xyli_op_wake(&op->op, outcome(op, res));
+	xyli_lane_settled(op);
+}
+
 /* ---- reading ------------------------------------------------------------------------ */
 
 /* The pushback is empty: whoever asked the kernel had emptied it before. */
@@ -118,20 +131,10 @@ static ssize_t read_outcome(struct xyli_stream_op *op, int res)
 	return res > 0 ? -ECANCELED : op_error(op, res);
 }
 
-static void read_settle(struct xyli_op *base, int res, unsigned cqe_flags)
+static void read_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 {
-	struct xyli_stream_op *op = (struct xyli_stream_op *)base;
-	ssize_t result;
-
 	(void)cqe_flags;
-	if (op_goes_on(op, res)) {
-		op_advance(op, res);
-		xyli_lane_again(op);
-		return;
-	}
-	result = read_outcome(op, res);
-	xyli_op_wake(base, result);
-	xyli_lane_settled(op);
+	transfer_settle((struct xyli_stream_op *)op, res, read_outcome);
 }
 
 static const struct xyli_op_kind read_kind = { "read", read_settle };
@@ -156,20 +159,10 @@ static ssize_t write_outcome(struct xyli_stream_op *op, int res)
 	return res > 0 ? -ECANCELED : op_error(op, res);
 }
 
-static void write_settle(struct xyli_op *base, int res, unsigned cqe_flags)
+static void write_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 {
-	struct xyli_stream_op *op = (struct xyli_stream_op *)base;
-	ssize_t result;
-
 	(void)cqe_flags;
-	if (op_goes_on(op, res)) {
-		op_advance(op, res);
-		xyli_lane_again(op);
-		return;
-	}
-	result = write_outcome(op, res);
-	xyli_op_wake(base, result);
-	xyli_lane_settled(op);
+	transfer_settle((struct xyli_stream_op *)op, res, write_outcome);
 }
 
 static const struct xyli_op_kind write_kind = { "write", write_settle };
