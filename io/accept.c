@@ -116,7 +116,7 @@ static void acceptor_arm(struct xyl_io *io)
 {
 	struct xyli_acceptor *acceptor = io->acceptor;
 
-	if (acceptor->op.state != XYLI_OP_FREE || io->closing)
+	if (!xyli_op_is_free(&acceptor->op) || io->closing)
 		return;
 	acceptor->op.ioprio = (uint16_t)(acceptor->single ? 0 : IORING_ACCEPT_MULTISHOT);
 	xyli_io_hold(io);
@@ -124,9 +124,9 @@ static void acceptor_arm(struct xyl_io *io)
 }
 
 /* Does this error say nothing about the next try? */
-static bool is_worth_retrying(int res)
+static bool is_worth_retrying(int fd, int res)
 {
-	return res == -ECANCELED || res == -EINTR || res == -ECONNABORTED;
+	return res == -ECANCELED || res == -ECONNABORTED || xyli_io_is_interrupted(fd, res);
 }
 
 /* For the first in the queue; or for nobody. */
@@ -138,7 +138,7 @@ static void accept_result(struct xyl_io *io, int res)
 		acceptor->single = true;
 	else if (res >= 0 && !acceptor->queue.first)
 		store_put(io, res);
-	else if (acceptor->queue.first && !is_worth_retrying(res))
+	else if (acceptor->queue.first && !is_worth_retrying(io->fd, res))
 		queue_serve(acceptor, res);
 }
 
@@ -149,14 +149,14 @@ static void accept_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 
 	(void)cqe_flags;
 	accept_result(io, res);
-	if (op->state != XYLI_OP_FREE)
+	if (!xyli_op_is_free(op))
 		return; /* more will come */
 	if (acceptor->queue.first)
 		acceptor_arm(io);
 	xyli_io_release(io);
 }
 
-static const struct xyli_op_kind accept_kind = { "accept", accept_settle };
+static const struct xyli_op_kind accept_kind = { .name = "accept", .settle = accept_settle };
 
 void xyli_acceptor_shut(struct xyl_io *io)
 {
@@ -167,6 +167,14 @@ void xyli_acceptor_shut(struct xyl_io *io)
 	while (acceptor->queue.first)
 		queue_serve(acceptor, -ECANCELED);
 	xyli_op_cancel(&acceptor->op);
+}
+
+void xyli_acceptor_lose(struct xyl_io *io)
+{
+	struct xyli_acceptor *acceptor = io->acceptor;
+
+	while (acceptor && acceptor->queue.first)
+		queue_serve(acceptor, XYLI_LOST);
 }
 
 /* ---- waiting for a connection --------------------------------------------------------- */

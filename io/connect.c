@@ -30,7 +30,7 @@ static void connect_settle(struct xyli_op *base, int res, unsigned cqe_flags)
 	xyli_lane_settled((struct xyli_stream_op *)base);
 }
 
-static const struct xyli_op_kind connect_kind = { "connect", connect_settle };
+static const struct xyli_op_kind connect_kind = { .name = "connect", .settle = connect_settle };
 
 static xyl_pending socket_connect(struct xyl_io *io, const void *address, socklen_t len)
 {

@@ -39,7 +39,8 @@ static void file_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	struct xyl_io *io = op->handle;
 
 	(void)cqe_flags;
-	if (res == -EINTR && op->waiter && !op->canceling && !io->closing) {
+	if (op->waiter && !op->life.canceling && !io->closing &&
+	    xyli_io_is_interrupted(op->fd, res)) {
 		xyli_op_start(op->shard, op, op->waiter);
 		return;
 	}
@@ -51,9 +52,15 @@ static void file_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	xyli_io_release(io);
 }
 
-static const struct xyli_op_kind read_at_kind = { "read_at", file_settle };
-static const struct xyli_op_kind write_at_kind = { "write_at", file_settle };
-static const struct xyli_op_kind fsync_kind = { "fsync", file_settle };
+static const struct xyli_op_kind read_at_kind = { .name = "read_at",
+						  .settle = file_settle,
+						  .restarts = true };
+static const struct xyli_op_kind write_at_kind = { .name = "write_at",
+						   .settle = file_settle,
+						   .restarts = true };
+static const struct xyli_op_kind fsync_kind = { .name = "fsync",
+						.settle = file_settle,
+						.restarts = true };
 
 /* A settled record is known to nobody but us: as many are kept as were ever under way. */
 static struct xyli_op *record_new(struct xyl_task *task, struct xyl_io *io,
@@ -68,7 +75,7 @@ static struct xyli_op *record_new(struct xyl_task *task, struct xyl_io *io,
 	if (!op)
 		return NULL;
 	*op = (struct xyli_op){ .kind = kind, .opcode = opcode, .fd = io->fd, .handle = io };
-	op->stubborn = op->prompt = io->kind == XYLI_IO_FILE;
+	op->life.stubborn = op->prompt = io->kind == XYLI_IO_FILE;
 	return op;
 }
 
@@ -169,13 +176,15 @@ static ssize_t open_deliver(struct file_op *op, int fd)
 static void open_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 {
 	(void)cqe_flags;
-	if (res == -EINTR && op->waiter && !op->canceling)
+	if ((res == -EINTR || res == -EAGAIN) && op->waiter && !op->life.canceling)
 		xyli_op_start(op->shard, op, op->waiter);
 	else
 		xyli_op_wake(op, res >= 0 ? open_deliver((struct file_op *)op, res) : res);
 }
 
-static const struct xyli_op_kind open_kind = { "open", open_settle };
+static const struct xyli_op_kind open_kind = { .name = "open",
+					       .settle = open_settle,
+					       .restarts = true };
 
 xyl_pending xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode)
 {
@@ -205,7 +214,7 @@ static void poll_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	xyli_op_wake(op, res);
 }
 
-static const struct xyli_op_kind poll_kind = { "poll", poll_settle };
+static const struct xyli_op_kind poll_kind = { .name = "poll", .settle = poll_settle };
 
 xyl_pending xyl_poll(int fd, unsigned events)
 {

@@ -66,6 +66,16 @@ static int fd_close(int fd)
 	return 0;
 }
 
+static void closers_wake(struct xyl_io *io, int result)
+{
+	while (io->closers.first) {
+		struct xyli_wait *closer = io->closers.first;
+
+		xyli_waits_remove(&io->closers, closer);
+		xyli_wake(closer, result);
+	}
+}
+
 /* Nobody holds it any more: give the number back. */
 static void io_close_now(struct xyl_io *io)
 {
@@ -73,12 +83,7 @@ static void io_close_now(struct xyl_io *io)
 	io->fd = -1;
 	if (io->shard)
 		list_remove(io);
-	while (io->closers.first) {
-		struct xyli_wait *closer = io->closers.first;
-
-		xyli_waits_remove(&io->closers, closer);
-		xyli_wake(closer, io->close_result);
-	}
+	closers_wake(io, io->close_result);
 }
 
 void xyli_io_close_late(struct xyli_shard *shard, int fd)
@@ -103,15 +108,21 @@ static void op_cancel_if_its(uint32_t slot, void *obj, void *arg)
 		xyli_op_cancel(op);
 }
 
-/* Positional operations know no lane; the shard knows them all. */
-static void positional_cancel(struct xyl_io *io)
+static void ops_cancel(struct xyl_io *io, struct xyli_op *op)
 {
-	struct xyli_op *op = io->shard->backlog.first, *next;
+	struct xyli_op *next;
 
 	for (; op; op = next) {
 		next = op->next;
 		op_cancel_if_its(0, op, io);
 	}
+}
+
+/* Positional operations know no lane; the shard knows them all. */
+static void positional_cancel(struct xyl_io *io)
+{
+	ops_cancel(io, io->shard->backlog.first);
+	ops_cancel(io, io->shard->crowd.first);
 	xyli_table_visit(&io->shard->ops, op_cancel_if_its, io);
 }
 
@@ -150,12 +161,14 @@ xyl_pending xyl_close(struct xyl_io *io)
 	struct xyl_task *task = xyli_task_calling("xyl_close");
 	int r = xyli_io_use(io, task->wait.shard);
 
-	if (r < 0 && !(io->closing && io->fd >= 0))
+	if (r < 0 && r != XYLI_LOST && !(io->closing && io->fd >= 0))
 		return xyli_done(task, r);
 	if (!io->closing)
 		io_close_begin(io);
 	if (io->fd < 0)
 		return xyli_done(task, io->close_result);
+	if (io->shard->broken) /* what holds it will never let go */
+		return xyli_done(task, XYLI_LOST);
 	xyli_wait_begin(&task->wait, &close_wait, io);
 	xyli_waits_append(&io->closers, &task->wait);
 	return (xyl_pending){ 1 };
@@ -212,6 +225,18 @@ static size_t handles_close(struct xyli_shard *shard)
 	return shard->stats.handles_open;
 }
 
+/* The ring has failed: whoever waits for a turn, a connection or a close is told.  Those
+ * who wait for an operation have been. */
+static void handles_lose(struct xyli_shard *shard)
+{
+	for (struct xyl_io *io = reveal(shard->first_handle); io; io = reveal(io->next)) {
+		xyli_lane_lose(&io->in);
+		xyli_lane_lose(&io->out);
+		xyli_acceptor_lose(io);
+		closers_wake(io, XYLI_LOST);
+	}
+}
+
 /* ---- making and using one ------------------------------------------------------------ */
 
 struct xyl_io *xyli_io_new(int fd, enum xyli_io_kind kind)
@@ -245,6 +270,15 @@ static int fd_make_blocking(int fd, bool *ret_direct)
 	return 0;
 }
 
+bool xyli_io_is_interrupted(int fd, int res)
+{
+	bool direct;
+
+	if (res == -EAGAIN)
+		fd_make_blocking(fd, &direct);
+	return res == -EINTR || res == -EAGAIN;
+}
+
 struct xyl_io *xyl_io_from_fd(int fd)
 {
 	struct stat st;
@@ -268,11 +302,14 @@ int xyli_io_use(struct xyl_io *io, struct xyli_shard *shard)
 {
 	if (io->fd < 0 || io->closing)
 		return -EBADF;
+	if (__builtin_expect(shard->broken, 0))
+		return io->shard == shard ? XYLI_LOST : -EXDEV;
 	if (__builtin_expect(io->shard == shard, 1))
 		return 0;
 	if (!io->shard) {
 		io->shard = shard;
 		shard->close_handles = handles_close;
+		shard->lose_handles = handles_lose;
 		list_add(io);
 		return 0;
 	}

@@ -76,6 +76,10 @@ static inline uint32_t xyli_io_length(size_t len)
 	return len < INT32_MAX - 4095 ? (uint32_t)len : INT32_MAX - 4095;
 }
 
+/* Says nothing about the next try, which is to be made while someone waits.  EAGAIN comes
+ * of O_NONBLOCK, which someone who shares the open file has switched on again. */
+bool xyli_io_is_interrupted(int fd, int res);
+
 /* A descriptor that came too late for anyone. */
 void xyli_io_close_late(struct xyli_shard *shard, int fd);
 
@@ -98,6 +102,9 @@ void xyli_lane_settled(struct xyli_stream_op *op);
 /* Wake those who queue, cancel what is under way. */
 void xyli_lane_shut(struct xyli_lane *lane);
 
+/* The ring has failed: wake those who queue, for their turn will not come. */
+void xyli_lane_lose(struct xyli_lane *lane);
+
 /* What is at hand already, for the one whose turn it is (stream.c): true, and its result. */
 bool xyli_stream_at_hand(struct xyli_stream_op *op, ssize_t *ret_result);
 
@@ -105,6 +112,8 @@ bool xyli_stream_at_hand(struct xyli_stream_op *op, ssize_t *ret_result);
 
 /* Wake those who wait for a connection, cancel the accept under way. */
 void xyli_acceptor_shut(struct xyl_io *io);
+
+void xyli_acceptor_lose(struct xyl_io *io); /* the ring has failed: wake them */
 
 /* Close the connections that nobody took. */
 void xyli_acceptor_empty(struct xyl_io *io);

@@ -110,14 +110,24 @@ void xyli_lane_settled(struct xyli_stream_op *op)
 	xyli_io_release(io);
 }
 
-void xyli_lane_shut(struct xyli_lane *lane)
+static void queue_wake(struct xyli_lane *lane, ssize_t result)
 {
 	while (lane->queue.first) {
 		struct xyli_wait *wait = lane->queue.first;
 
 		xyli_waits_remove(&lane->queue, wait);
-		xyli_wake(wait, -ECANCELED);
+		xyli_wake(wait, result);
 	}
+}
+
+void xyli_lane_lose(struct xyli_lane *lane)
+{
+	queue_wake(lane, XYLI_LOST);
+}
+
+void xyli_lane_shut(struct xyli_lane *lane)
+{
+	queue_wake(lane, -ECANCELED);
 	if (lane->active)
 		xyli_op_cancel(&lane->active->op);
 }

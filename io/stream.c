@@ -20,7 +20,7 @@ static bool op_was_cut(const struct xyli_stream_op *op, int res)
 {
 	const struct xyl_io *io = op->op.handle;
 
-	return !op->op.waiter || op->op.canceling || (io->closing && res <= 0);
+	return !op->op.waiter || op->op.life.canceling || (io->closing && res <= 0);
 }
 
 /* An interrupted or incomplete transfer goes on, while someone waits for it. */
@@ -28,7 +28,7 @@ static bool op_goes_on(struct xyli_stream_op *op, int res)
 {
 	if (op_was_cut(op, res))
 		return false;
-	if (res == -EINTR)
+	if (xyli_io_is_interrupted(op->op.fd, res))
 		return true;
 	return op->whole && res > 0 && op->done + (size_t)res < op->want;
 }
@@ -137,7 +137,9 @@ static void read_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	transfer_settle((struct xyli_stream_op *)op, res, read_outcome);
 }
 
-static const struct xyli_op_kind read_kind = { "read", read_settle };
+static const struct xyli_op_kind read_kind = { .name = "read",
+					       .settle = read_settle,
+					       .restarts = true };
 
 /* ---- writing ------------------------------------------------------------------------ */
 
@@ -165,7 +167,9 @@ static void write_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	transfer_settle((struct xyli_stream_op *)op, res, write_outcome);
 }
 
-static const struct xyli_op_kind write_kind = { "write", write_settle };
+static const struct xyli_op_kind write_kind = { .name = "write",
+						.settle = write_settle,
+						.restarts = true };
 
 /* ---- the four operations ------------------------------------------------------------ */
 
@@ -183,8 +187,9 @@ static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
 			      : (socket ? IORING_OP_SEND : IORING_OP_WRITE);
 	op->op.off = socket ? 0 : (uint64_t)-1; /* the file's own position */
 	op->op.kernel_writes = reads;
-	op->op.stubborn = io->kind == XYLI_IO_FILE;
-	op->op.prompt = !reads || op->op.stubborn;
+	op->op.life.stubborn = io->kind == XYLI_IO_FILE;
+	op->op.prompt = !reads || op->op.life.stubborn;
+	op->op.divisible = whole;
 	op->op.op_flags = 0;
 	if (socket && !reads)
 		op->op.op_flags = MSG_NOSIGNAL | (whole ? MSG_WAITALL : 0);

@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 int xyli_inbox_init(struct xyli_inbox *inbox)
@@ -108,4 +109,13 @@ bool xyli_inbox_sleep(struct xyli_inbox *inbox)
 void xyli_inbox_wake(struct xyli_inbox *inbox)
 {
 	atomic_store_explicit(&inbox->asleep, false, memory_order_relaxed);
+}
+
+void xyli_inbox_hush(struct xyli_inbox *inbox)
+{
+	uint64_t count;
+	struct iovec iov = { &count, sizeof(count) };
+	ssize_t n = preadv2(inbox->bell_fd, &iov, 1, -1, RWF_NOWAIT);
+
+	(void)n; /* it was silent already: just as well */
 }

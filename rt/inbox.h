@@ -33,6 +33,7 @@ void xyli_inbox_deliver(struct xyli_inbox *inbox);
 /* About to wait: false if something came meanwhile, and the shard must not. */
 bool xyli_inbox_sleep(struct xyli_inbox *inbox);
 void xyli_inbox_wake(struct xyli_inbox *inbox);
+void xyli_inbox_hush(struct xyli_inbox *inbox); /* the bell has been heard */
 
 static inline bool xyli_inbox_is_empty(const struct xyli_inbox *inbox)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of an operation.
+ * The life of an operation, lived.
  *
- * Design notes.  Every change of state goes through op_move, which asserts the old
- * one.  Only F_MORE decides whether more CQEs come, never the result.  A result whose
- * waiter has left is settled all the same: the kind adopts it.
+ * Design notes.  life.h decides, this file does: each function names the event and
+ * carries out what the machine says, no more and no less.  A result whose waiter has
+ * left is settled all the same: the kind adopts it.
  */
 #include "rt/op.h"
 
@@ -12,34 +12,80 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <liburing.h>
-
 #include "gc/check.h"
 #include "gc/heap.h"
 #include "rt/shard.h"
 
-static const char *const state_names[] = { "FREE",	"QUEUED",    "IN_KERNEL",
-					   "MULTISHOT", "NOTIFYING", "DONE" };
-
-/* From which states each may be entered: a set of bits. */
-static const unsigned entered_from[] = {
-	[XYLI_OP_FREE] = 1u << XYLI_OP_DONE,
-	[XYLI_OP_QUEUED] = 1u << XYLI_OP_FREE,
-	[XYLI_OP_IN_KERNEL] = 1u << XYLI_OP_QUEUED,
-	[XYLI_OP_MULTISHOT] = 1u << XYLI_OP_IN_KERNEL | 1u << XYLI_OP_MULTISHOT,
-	[XYLI_OP_NOTIFYING] = 1u << XYLI_OP_IN_KERNEL,
-	[XYLI_OP_DONE] = 1u << XYLI_OP_QUEUED | 1u << XYLI_OP_IN_KERNEL | 1u << XYLI_OP_MULTISHOT |
-			 1u << XYLI_OP_NOTIFYING,
+static const char *const state_names[] = { "FREE", "QUEUED", "IN_KERNEL", "MULTISHOT",
+					   "NOTIFYING" };
+static const char *const event_names[XYLI_EVENTS] = {
+	"START", "START_ALONE", "PUBLISH", "REFUSE",	  "MORE",	   "LAST",
+	"WAKE",	 "ABANDON",	"CANCEL",  "CANCEL_SENT", "CANCEL_MISSED", "LOSE",
 };
 
-static void op_move(struct xyli_op *op, enum xyli_op_state to)
+static _Noreturn void op_cannot(const struct xyli_op *op, enum xyli_life_event event)
 {
-	if (__builtin_expect(!(entered_from[to] & 1u << op->state), 0)) {
-		fprintf(stderr, "xylem: operation %s: %s -> %s\n", op->kind->name,
-			state_names[op->state], state_names[to]);
-		abort();
-	}
-	op->state = (uint8_t)to;
+	fprintf(stderr, "xylem: operation %s: %s while %s\n", op->kind->name, event_names[event],
+		state_names[op->life.state]);
+	abort();
+}
+
+/* What is to be done. */
+static inline __attribute__((always_inline)) unsigned op_step(struct xyli_op *op,
+							      enum xyli_life_event event)
+{
+	struct xyli_life_step step = xyli_life_step(op->life, event);
+
+	if (__builtin_expect(step.todo & XYLI_DO_NOT, 0))
+		op_cannot(op, event);
+	op->life = step.life;
+	return step.todo;
+}
+
+static void op_resume(struct xyli_op *op, ssize_t result)
+{
+	struct xyli_wait *waiter = op->waiter;
+
+	op->waiter = NULL;
+	xyli_wake(waiter, result);
+}
+
+static void op_unpin(struct xyli_op *op)
+{
+	struct xyl_stats *stats = &op->shard->stats;
+
+	xyli_table_clear_own(&op->shard->ops, op->slot);
+	if (op->life.stubborn)
+		op->shard->files--;
+	if (op->internal)
+		return;
+	xyli_count(&stats->ops_completed, 1);
+	xyli_count(&stats->ops_outstanding, (uint64_t)-1);
+	xyli_count(&stats->pinned_bytes, -(uint64_t)op->buf_bytes);
+}
+
+static inline void op_unlink(struct xyli_op *op)
+{
+	struct xyli_shard *shard = op->shard;
+
+	xyli_ops_remove(op->crowded ? &shard->crowd : &shard->backlog, op);
+	op->crowded = false;
+}
+
+/* Carry out the rest of it. */
+static inline __attribute__((always_inline)) void op_do(struct xyli_op *op, unsigned todo,
+							int result, unsigned cqe_flags)
+{
+	struct xyli_shard *shard = op->shard;
+
+	if (todo & XYLI_DO_UNLINK)
+		op_unlink(op);
+	if (__builtin_expect(todo & XYLI_DO_UNASK, 0))
+		xyli_ops_remove(&shard->cancels, op);
+	if (todo & XYLI_DO_UNPIN)
+		op_unpin(op);
+	if (todo & XYLI_DO_SETTLE)
+		op->kind->settle(op, result, cqe_flags);
 }
 
 /* ---- waiting for one ------------------------------------------------------------ */
@@ -50,16 +96,34 @@ static bool op_names_foreign_memory(const struct xyli_op *op)
 	return op->buf && !xyli_heap_base(op->buf);
 }
 
+static void op_ask(struct xyli_op *op)
+{
+	xyli_ops_append(&op->shard->cancels, op);
+	xyli_count(&op->shard->stats.cancels, 1);
+}
+
+static void op_abandon(struct xyli_op *op)
+{
+	struct xyli_wait *waiter = op->waiter;
+	unsigned todo = op_step(op, XYLI_EV_ABANDON);
+
+	if (todo & XYLI_DO_RESUME) {
+		waiter->abandoned = true;
+		op_resume(op, -ECANCELED);
+	}
+	if (todo & XYLI_DO_ASK)
+		op_ask(op);
+	op_do(op, todo, -ECANCELED, 0);
+}
+
 static void op_wait_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 {
 	struct xyli_op *op = wait->on;
 
-	if (op->state != XYLI_OP_QUEUED && why == XYLI_ABORTED && !op_names_foreign_memory(op)) {
-		op->waiter = NULL;
-		wait->abandoned = true;
-		xyli_wake(wait, -ECANCELED);
-	}
-	xyli_op_cancel(op);
+	if (why == XYLI_ABORTED && !op_names_foreign_memory(op))
+		op_abandon(op);
+	else
+		xyli_op_cancel(op);
 }
 
 static void op_wait_move(struct xyli_wait *from, struct xyli_wait *to)
@@ -80,21 +144,20 @@ const char *xyli_wait_name(const struct xyli_wait *wait)
 
 void xyli_op_wake(struct xyli_op *op, ssize_t result)
 {
-	struct xyli_wait *waiter = op->waiter;
-
-	op->waiter = NULL;
-	if (waiter)
-		xyli_wake(waiter, result);
+	if (op_step(op, XYLI_EV_WAKE) & XYLI_DO_RESUME)
+		op_resume(op, result);
 }
 
-/* ---- its states ----------------------------------------------------------------- */
+/* ---- its events ----------------------------------------------------------------- */
 
 void xyli_op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wait *waiter)
 {
-	op_move(op, XYLI_OP_QUEUED);
+	if (waiter)
+		op_step(op, XYLI_EV_START);
+	else
+		op_step(op, XYLI_EV_START_ALONE);
 	op->shard = shard;
 	op->waiter = waiter;
-	op->canceling = false;
 	if (waiter) {
 		waiter->kind = &op_wait;
 		waiter->on = op;
@@ -111,41 +174,36 @@ xyl_pending xyli_op_await(struct xyli_shard *shard, struct xyli_op *op)
 
 void xyli_op_refuse(struct xyli_op *op, int error)
 {
-	xyli_ops_remove(&op->shard->backlog, op);
-	op_move(op, XYLI_OP_DONE);
-	op_move(op, XYLI_OP_FREE);
-	op->kind->settle(op, error, 0);
+	op_do(op, op_step(op, XYLI_EV_REFUSE), error, 0);
 }
 
 void xyli_op_cancel(struct xyli_op *op)
 {
-	bool asked = op->canceling;
+	unsigned todo = op_step(op, XYLI_EV_CANCEL);
 
-	if (op->state == XYLI_OP_QUEUED) {
-		op->canceling = true; /* settling asks */
-		xyli_op_refuse(op, -ECANCELED);
-		return;
-	}
-	if (!xyli_op_in_kernel(op) || asked)
-		return;
-	op->canceling = true;
-	if (op->stubborn)
-		return;
-	xyli_ops_append(&op->shard->cancels, op);
-	xyli_count(&op->shard->stats.cancels, 1);
+	if (todo & XYLI_DO_ASK)
+		op_ask(op);
+	op_do(op, todo, -ECANCELED, 0);
 }
 
-static bool op_is_to_be_canceled(const struct xyli_op *op)
+void xyli_op_cancel_sent(struct xyli_op *op)
 {
-	return op->prev || op->shard->cancels.first == op;
+	op_do(op, op_step(op, XYLI_EV_CANCEL_SENT), 0, 0);
 }
 
-/* The kernel does not find an operation that it is just trying anew (a connect to a
- * full backlog, say): neither polled nor running, but waiting to be run. */
 void xyli_op_cancel_missed(struct xyli_op *op, int res)
 {
-	if (res == -ENOENT && xyli_op_in_kernel(op) && !op_is_to_be_canceled(op))
+	if (res == -ENOENT && op_step(op, XYLI_EV_CANCEL_MISSED) & XYLI_DO_ASK)
 		xyli_ops_append(&op->shard->cancels, op);
+}
+
+void xyli_op_lose(struct xyli_op *op)
+{
+	unsigned todo = op_step(op, XYLI_EV_LOSE);
+
+	if (todo & XYLI_DO_RESUME)
+		op_resume(op, XYLI_LOST);
+	op_do(op, todo, XYLI_LOST, 0);
 }
 
 uint64_t xyli_op_tag(const struct xyli_op *op)
@@ -159,7 +217,9 @@ void xyli_op_publish(struct xyli_op *op)
 {
 	struct xyl_stats *stats = &op->shard->stats;
 
-	op_move(op, XYLI_OP_IN_KERNEL);
+	op_do(op, op_step(op, XYLI_EV_PUBLISH), 0, 0);
+	if (op->life.stubborn)
+		op->shard->files++;
 	if (op->internal)
 		return;
 	xyli_count(&stats->ops_submitted, 1);
@@ -169,25 +229,6 @@ void xyli_op_publish(struct xyli_op *op)
 		xyli_check_kernel_writes(op->buf, op->buf_bytes);
 	else if (op->buf)
 		xyli_check_kernel_reads(op->buf, op->buf_bytes);
-}
-
-static void op_unpin(struct xyli_op *op)
-{
-	struct xyl_stats *stats = &op->shard->stats;
-
-	xyli_table_clear_own(&op->shard->ops, op->slot);
-	if (op->internal)
-		return;
-	xyli_count(&stats->ops_completed, 1);
-	xyli_count(&stats->ops_outstanding, (uint64_t)-1);
-	xyli_count(&stats->pinned_bytes, -(uint64_t)op->buf_bytes);
-}
-
-/* A cancel that was asked for but not yet submitted is not needed any more. */
-static void op_forget_cancel(struct xyli_op *op)
-{
-	if (op_is_to_be_canceled(op))
-		xyli_ops_remove(&op->shard->cancels, op);
 }
 
 /* ERESTARTSYS and its kin (512 to 516) mean EINTR, but io-wq lets them out. */
@@ -201,21 +242,15 @@ static int op_result(const struct xyli_op *op, int res)
 {
 	if (!is_interrupted(res))
 		return res;
-	return op->canceling ? -ECANCELED : -EINTR;
+	return op->life.canceling ? -ECANCELED : -EINTR;
 }
 
 void xyli_op_complete(struct xyli_op *op, int res, unsigned cqe_flags, bool more)
 {
 	if (op->kernel_writes && res > 0)
 		xyli_check_kernel_wrote(op->buf, (size_t)res);
-	if (more) {
-		op_move(op,
-			op->opcode == IORING_OP_SEND_ZC ? XYLI_OP_NOTIFYING : XYLI_OP_MULTISHOT);
-	} else {
-		op_forget_cancel(op);
-		op_unpin(op);
-		op_move(op, XYLI_OP_DONE);
-		op_move(op, XYLI_OP_FREE);
-	}
-	op->kind->settle(op, op_result(op, res), cqe_flags);
+	if (more)
+		op_do(op, op_step(op, XYLI_EV_MORE), op_result(op, res), cqe_flags);
+	else
+		op_do(op, op_step(op, XYLI_EV_LAST), op_result(op, res), cqe_flags);
 }

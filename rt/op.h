@@ -2,43 +2,42 @@
 /*
  * op.h - an operation: one thing asked of the kernel.
  *
- *	FREE ──> QUEUED ──> IN_KERNEL ──> [MULTISHOT | NOTIFYING] ──> DONE ──> FREE
- *
  * While it is in the kernel exactly one slot of its shard's operation table names the
  * record, and the record names everything the kernel may touch.  The collector moves
  * nothing, so reachable is pinned.  user_data names the slot and its generation, never
  * an address: the collector could not see it, and a late CQE must not find a new
  * operation.
+ * Its states and how it passes from one to the next: life.h.
  */
 #ifndef XYLI_RT_OP_H
 #define XYLI_RT_OP_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "rt/life.h"
 #include "xylem/xylem.h"
 
 struct xyli_shard;
 struct xyli_wait;
 struct xyli_op;
+struct io_uring_sqe;
 
-enum xyli_op_state {
-	XYLI_OP_FREE,	   /* not in use; op_start leaves it */
-	XYLI_OP_QUEUED,	   /* on the backlog; ring_flush or a cancel leaves it */
-	XYLI_OP_IN_KERNEL, /* SQE published; a CQE leaves it */
-	XYLI_OP_MULTISHOT, /* a CQE has come, with F_MORE; the CQE without it leaves it */
-	XYLI_OP_NOTIFYING, /* as above, for a zero-copy send */
-	XYLI_OP_DONE,	   /* its last CQE has come; settling leaves it */
-};
+/* What every operation of a shard whose ring has failed gives. */
+#define XYLI_LOST (-ENOTRECOVERABLE)
 
 struct xyli_op_kind {
 	const char *name; /* "recv", "accept": for xyl_dump_tasks */
 	/* The result is here (or the operation never reached the kernel: -ECANCELED).
 	 * Hand it to the waiter with xyli_op_wake, or to nobody: adopt it.  After the
-	 * last CQE (op->state is DONE) the record may be used again. */
+	 * last CQE (it is FREE) the record may be used again. */
 	void (*settle)(struct xyli_op *op, int res, unsigned cqe_flags);
+	/* NULL: the record says all; else, what is to be different in the SQE. */
+	void (*prepare)(struct xyli_op *op, struct io_uring_sqe *sqe);
+	bool restarts; /* EINTR and EAGAIN are not results: settle starts it again */
 };
 
 struct xyli_op {
@@ -56,12 +55,15 @@ struct xyli_op {
 	uint32_t slot;
 	uint16_t ioprio; /* multishot flags */
 	uint8_t opcode;
-	uint8_t state;	    /* enum xyli_op_state */
-	bool kernel_writes; /* into buf */
-	bool canceling : 1; /* asked for; what comes is taken for -ECANCELED */
-	bool stubborn : 1;  /* a regular file: the kernel cannot cancel it */
-	bool internal : 1;  /* the shard's own: not counted, not aborted */
-	bool prompt : 1;    /* most likely done as soon as it is submitted: a write, a file */
+	uint8_t sqe_flags;
+	struct xyli_life life;
+	bool kernel_writes : 1; /* into buf */
+	bool internal : 1;	/* the shard's own: not counted, not aborted */
+	bool prompt : 1;	/* most likely done as soon as it is submitted: a write, a file */
+	bool crowded : 1;	/* on the crowd, not on the backlog */
+	bool divisible : 1;	/* a part of it is as good: the rest will be asked for */
+	uint16_t buf_group;	/* provided buffers to choose from, with IOSQE_BUFFER_SELECT */
+	uint8_t links; /* so many behind it on the backlog are linked: published all or none */
 };
 
 /* Queue it; the SQE is filled in at the end of the turn.  `waiter` waits for it from
@@ -84,12 +86,16 @@ void xyli_op_wake(struct xyli_op *op, ssize_t result);
 /* What a wait waits for, by name. */
 const char *xyli_wait_name(const struct xyli_wait *wait);
 
-/* From the reactor: the SQE is published; a CQE has come. */
+/* From the reactor: the SQE is published; a CQE has come; the cancel's SQE is published. */
 void xyli_op_publish(struct xyli_op *op);
 void xyli_op_complete(struct xyli_op *op, int res, unsigned cqe_flags, bool more);
+void xyli_op_cancel_sent(struct xyli_op *op);
 
 /* It ends without having reached the kernel. */
 void xyli_op_refuse(struct xyli_op *op, int error);
+
+/* The ring has failed: its waiter is told so, and what the kernel has stays pinned. */
+void xyli_op_lose(struct xyli_op *op);
 
 /* user_data:	kind 8 | generation 32 | slot 24 */
 #define XYLI_TAG_GENERATION 24
@@ -98,9 +104,14 @@ void xyli_op_refuse(struct xyli_op *op, int error);
 
 uint64_t xyli_op_tag(const struct xyli_op *op);
 
+static inline bool xyli_op_is_free(const struct xyli_op *op)
+{
+	return op->life.state == XYLI_OP_FREE;
+}
+
 static inline bool xyli_op_in_kernel(const struct xyli_op *op)
 {
-	return op->state >= XYLI_OP_IN_KERNEL && op->state <= XYLI_OP_NOTIFYING;
+	return xyli_life_is_pinned(op->life);
 }
 
 /* ---- doubly linked lists of operations ------------------------------------------ */

@@ -12,14 +12,34 @@
 #include <poll.h>
 #include <string.h>
 
-#include "gc/check.h"
 #include "gc/world.h"
-#include "rt/ring.h"
+#include "rt/kernel.h"
 #include "rt/shard.h"
 
 #define REAP_BATCH 64
-#define BLIND_NAP_NS (10 * XYL_MS)
-#define BLIND_NAP_MAX_S 1000000000 /* longer is for ever */
+
+/* ---- a ring that fails ------------------------------------------------------------ */
+
+static void op_lose(uint32_t slot, void *obj, void *arg)
+{
+	(void)slot;
+	(void)arg;
+	xyli_op_lose(obj);
+}
+
+/* No new operations; what the kernel has stays pinned; whoever waits is told. */
+static void shard_poison(struct xyli_shard *shard, int error)
+{
+	shard->broken = error;
+	xyli_why_set("the ring failed (%s): its shard does no I/O any more", strerror(-error));
+	xyli_table_visit(&shard->ops, op_lose, NULL);
+	while (shard->backlog.first)
+		xyli_op_lose(shard->backlog.first);
+	while (shard->crowd.first)
+		xyli_op_lose(shard->crowd.first);
+	if (shard->lose_handles)
+		shard->lose_handles(shard);
+}
 
 /* What a system call on the ring may say and mean nothing by it: try again next turn. */
 static bool is_transient(int r)
@@ -27,36 +47,30 @@ static bool is_transient(int r)
 	return r == -EINTR || r == -EAGAIN || r == -EBUSY || r == -ETIME;
 }
 
-/* Anything else breaks the ring: no new operations, and the pins stay. */
 static void ring_judge(struct xyli_shard *shard, int r)
 {
 	if (r < 0 && !is_transient(r) && !shard->broken)
-		shard->broken = r;
-}
-
-static struct io_uring_sqe *sqe_get(struct xyli_shard *shard)
-{
-	struct io_uring *uring = &shard->ring->uring;
-	struct io_uring_sqe *sqe = io_uring_get_sqe(uring);
-
-	if (sqe)
-		return sqe;
-	ring_judge(shard, io_uring_submit(uring));
-	io_uring_sqring_wait(uring); /* SQPOLL: the kernel's thread has yet to take them */
-	return io_uring_get_sqe(uring);
+		shard_poison(shard, r);
 }
 
 /* ---- 5: flush ------------------------------------------------------------------- */
 
+/* Room for n SQEs in a row. */
+static bool sq_reserve(struct xyli_shard *shard, unsigned n)
+{
+	if (__builtin_expect(xyli_kernel_room(shard->ring) >= n, 1))
+		return true;
+	ring_judge(shard, xyli_kernel_submit(shard->ring));
+	return !shard->broken && xyli_kernel_room(shard->ring) >= n;
+}
+
 static void flush_cancels(struct xyli_shard *shard)
 {
-	while (shard->cancels.first) {
+	while (shard->cancels.first && sq_reserve(shard, 1)) {
 		struct xyli_op *op = shard->cancels.first;
-		struct io_uring_sqe *sqe = sqe_get(shard);
+		struct io_uring_sqe *sqe = xyli_kernel_sqe(shard->ring);
 
-		if (!sqe)
-			return;
-		xyli_ops_remove(&shard->cancels, op);
+		xyli_op_cancel_sent(op);
 		io_uring_prep_cancel64(sqe, xyli_op_tag(op), 0);
 		sqe->user_data = XYLI_TAG_CANCEL | xyli_op_tag(op);
 		if (shard->ring->skips_cancels)
@@ -68,39 +82,101 @@ static void sqe_fill(struct io_uring_sqe *sqe, const struct xyli_op *op)
 {
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = op->opcode;
+	sqe->flags = op->sqe_flags;
 	sqe->ioprio = op->ioprio;
 	sqe->fd = op->fd;
 	sqe->off = op->off;
 	sqe->addr = (uintptr_t)op->buf;
 	sqe->len = op->len;
 	sqe->rw_flags = (int)op->op_flags;
+	sqe->buf_group = op->buf_group;
 	sqe->user_data = xyli_op_tag(op);
+}
+
+static void op_publish(struct xyli_shard *shard, struct xyli_op *op)
+{
+	struct io_uring_sqe *sqe = xyli_kernel_sqe(shard->ring);
+
+	shard->prompt |= op->prompt;
+	sqe_fill(sqe, op);
+	if (__builtin_expect(op->kind->prepare != NULL, 0))
+		op->kind->prepare(op, sqe);
+	xyli_op_publish(op);
+}
+
+static void chain_refuse(struct xyli_op *op, int error)
+{
+	struct xyli_op *next;
+
+	for (unsigned left = 1 + op->links; left > 0; left--, op = next) {
+		next = op->next;
+		xyli_op_refuse(op, error);
+	}
+}
+
+/* A slot for it and for those linked behind it, or for none. */
+static bool chain_take_slots(struct xyli_shard *shard, struct xyli_op *head)
+{
+	struct xyli_op *op = head;
+
+	for (unsigned i = 0; i <= head->links; i++, op = op->next) {
+		op->slot = xyli_table_take(&shard->ops, op);
+		if (__builtin_expect(op->slot != XYLI_TABLE_NONE, 1))
+			continue;
+		for (op = head; i > 0; i--, op = op->next)
+			xyli_table_clear_own(&shard->ops, op->slot);
+		return false;
+	}
+	return true;
+}
+
+static void chain_publish(struct xyli_shard *shard, struct xyli_op *op)
+{
+	struct xyli_op *next;
+
+	for (unsigned left = 1 + op->links; left > 0; left--, op = next) {
+		next = op->next;
+		op_publish(shard, op);
+	}
+}
+
+/* More files than the CQ has room for would overflow it, which ends multishots: they
+ * complete whatever happens, so they can wait.  What may take for ever may not. */
+static bool op_is_crowded_out(struct xyli_shard *shard, struct xyli_op *op)
+{
+	if (!op->life.stubborn || shard->files < shard->files_max || op->links)
+		return false;
+	xyli_ops_remove(&shard->backlog, op);
+	op->crowded = true;
+	xyli_ops_append(&shard->crowd, op);
+	return true;
+}
+
+static void crowd_thin(struct xyli_shard *shard)
+{
+	for (unsigned n = shard->files; n < shard->files_max && shard->crowd.first; n++) {
+		struct xyli_op *op = shard->crowd.first;
+
+		xyli_ops_remove(&shard->crowd, op);
+		op->crowded = false;
+		xyli_ops_append(&shard->backlog, op);
+	}
 }
 
 static void flush_backlog(struct xyli_shard *shard)
 {
-	while (shard->backlog.first) {
-		struct xyli_op *op = shard->backlog.first;
-		struct io_uring_sqe *sqe;
+	struct xyli_op *op;
 
-		if (shard->broken) {
-			xyli_op_refuse(op, shard->broken);
+	while ((op = shard->backlog.first) != NULL) {
+		if (__builtin_expect(shard->broken, 0))
+			xyli_op_refuse(op, XYLI_LOST);
+		else if (op_is_crowded_out(shard, op))
 			continue;
-		}
-		op->slot = xyli_table_take(&shard->ops, op);
-		if (op->slot == XYLI_TABLE_NONE) {
-			xyli_op_refuse(op, -ENOMEM);
-			continue;
-		}
-		sqe = sqe_get(shard);
-		if (!sqe) {
-			xyli_table_clear_own(&shard->ops, op->slot);
+		else if (sq_reserve(shard, 1 + op->links))
+			chain_take_slots(shard, op) ? chain_publish(shard, op)
+						    : chain_refuse(op, -ENOMEM);
+		else if (!shard->broken)
 			return;
-		}
-		xyli_ops_remove(&shard->backlog, op);
-		shard->prompt |= op->prompt;
-		sqe_fill(sqe, op);
-		xyli_op_publish(op);
 	}
 }
 
@@ -108,35 +184,27 @@ void xyli_ring_flush(struct xyli_shard *shard)
 {
 	if (shard->cancels.first)
 		flush_cancels(shard);
+	if (__builtin_expect(shard->crowd.first != NULL, 0))
+		crowd_thin(shard);
 	if (shard->backlog.first)
 		flush_backlog(shard);
 }
 
 /* ---- 6: enter ------------------------------------------------------------------- */
 
-/* The kernel holds back work for us, or CQEs that did not fit. */
-static bool ring_holds_back(const struct xyli_shard *shard)
-{
-	unsigned flags = __atomic_load_n(shard->ring->uring.sq.kflags, __ATOMIC_RELAXED);
-
-	return flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) ||
-	       (shard->ring->deferred && !shard->ring->flagged);
-}
-
 bool xyli_ring_has_news(const struct xyli_shard *shard)
 {
-	return io_uring_cq_ready(&shard->ring->uring) || ring_holds_back(shard);
+	return xyli_kernel_ready(shard->ring) || xyli_kernel_holds_back(shard->ring);
 }
 
 /* Submit, and let held-back completions run; never wait. */
 static void enter_briefly(struct xyli_shard *shard)
 {
-	struct io_uring *uring = &shard->ring->uring;
-
-	if (__atomic_load_n(uring->sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW)
+	if (xyli_kernel_overflows(shard->ring))
 		xyli_count(&shard->stats.overflow, 1);
-	if (io_uring_sq_ready(uring) || ring_holds_back(shard))
-		ring_judge(shard, io_uring_submit_and_get_events(uring));
+	if (!shard->broken &&
+	    (xyli_kernel_unsubmitted(shard->ring) || xyli_kernel_holds_back(shard->ring)))
+		ring_judge(shard, xyli_kernel_look(shard->ring));
 }
 
 /* The doorbell is read by an operation of the shard's own: a CQE ends the wait. */
@@ -144,7 +212,7 @@ static void bell_arm(struct xyli_shard *shard)
 {
 	struct xyli_op *bell = &shard->bell;
 
-	if (bell->state != XYLI_OP_FREE || shard->broken)
+	if (!xyli_op_is_free(bell) || shard->broken)
 		return;
 	bell->fd = shard->inbox.bell_fd;
 	bell->buf = &shard->bell_count;
@@ -159,37 +227,25 @@ struct nap {
 	int r;
 };
 
-static void nap_in_ring(struct nap *nap)
+/* Without a ring there is still the bell. */
+static int nap_on_bell(struct xyli_shard *shard, int64_t ns)
 {
-	struct __kernel_timespec ts = { .tv_sec = nap->ns / XYL_SEC, .tv_nsec = nap->ns % XYL_SEC };
-	struct io_uring_cqe *cqe;
+	struct pollfd pollfd = { .fd = shard->inbox.bell_fd, .events = POLLIN };
+	struct timespec ts = xyli_timespec(ns);
 
-	nap->r = io_uring_submit_and_wait_timeout(&nap->shard->ring->uring, &cqe, 1,
-						  nap->ns == XYLI_NEVER ? NULL : &ts, NULL);
-}
-
-/* Valgrind 3.19 holds its big lock during a blocking io_uring_enter, not during poll. */
-static void nap_in_poll(struct nap *nap)
-{
-	struct io_uring *uring = &nap->shard->ring->uring;
-	struct pollfd pollfd = { .fd = uring->ring_fd, .events = POLLIN };
-	struct timespec ts = xyli_timespec(nap->ns);
-
-	if (nap->shard->ring->deferred && nap->ns > BLIND_NAP_NS)
-		ts = xyli_timespec(BLIND_NAP_NS); /* it turned by hand before: poll is not told */
-	nap->r = io_uring_submit_and_get_events(uring);
-	if (nap->r >= 0 && !io_uring_cq_ready(uring))
-		ppoll(&pollfd, 1, ts.tv_sec > BLIND_NAP_MAX_S ? NULL : &ts, NULL);
-	if (nap->r >= 0)
-		nap->r = io_uring_get_events(uring);
+	if (ppoll(&pollfd, 1, ns == XYLI_NEVER ? NULL : &ts, NULL) > 0)
+		xyli_inbox_hush(&shard->inbox);
+	return 0;
 }
 
 static void nap_take(void *arg)
 {
-	if (xyli_check_valgrind())
-		nap_in_poll(arg);
+	struct nap *nap = arg;
+
+	if (nap->shard->broken)
+		nap->r = nap_on_bell(nap->shard, nap->ns);
 	else
-		nap_in_ring(arg);
+		nap->r = xyli_kernel_wait(nap->shard->ring, nap->ns);
 }
 
 /* Parking costs more than a system call: not when a result will be there at once. */
@@ -199,7 +255,7 @@ static bool ring_is_prompt(struct xyli_shard *shard)
 		return false;
 	shard->prompt = false;
 	enter_briefly(shard);
-	return io_uring_cq_ready(&shard->ring->uring) > 0;
+	return xyli_kernel_ready(shard->ring) > 0;
 }
 
 static void ring_sleep(struct xyli_shard *shard)
@@ -217,7 +273,8 @@ static void ring_sleep(struct xyli_shard *shard)
 	if (ring_is_prompt(shard))
 		return;
 	bell_arm(shard);
-	if (!xyli_op_in_kernel(&shard->bell) || !xyli_inbox_sleep(&shard->inbox)) {
+	if ((!xyli_op_in_kernel(&shard->bell) && !shard->broken) ||
+	    !xyli_inbox_sleep(&shard->inbox)) {
 		enter_briefly(shard); /* who cannot be woken, or has been, does not sleep */
 		return;
 	}
@@ -232,7 +289,7 @@ static bool shard_is_finished(const struct xyli_shard *shard)
 	if (shard->until && shard->until->state == XYLI_DONE)
 		return true;
 	return shard->stopping && xyli_table_count(&shard->tasks) == 0 &&
-	       (!shard->draining || shard->stats.ops_outstanding == 0);
+	       (!shard->draining || shard->stats.ops_outstanding == 0 || shard->broken);
 }
 
 bool xyli_ring_is_waiting(const struct xyli_shard *shard)
@@ -244,7 +301,7 @@ bool xyli_ring_is_waiting(const struct xyli_shard *shard)
 
 void xyli_ring_enter(struct xyli_shard *shard)
 {
-	if (xyli_ring_is_waiting(shard) && !io_uring_cq_ready(&shard->ring->uring))
+	if (xyli_ring_is_waiting(shard) && !xyli_kernel_ready(shard->ring))
 		ring_sleep(shard);
 	else
 		enter_briefly(shard);
@@ -252,27 +309,7 @@ void xyli_ring_enter(struct xyli_shard *shard)
 
 /* ---- 7: reap -------------------------------------------------------------------- */
 
-struct reaped {
-	uint64_t tag;
-	int res;
-	unsigned flags;
-};
-
-static unsigned cqes_copy(struct io_uring *uring, struct reaped *batch)
-{
-	struct io_uring_cqe *cqe;
-	unsigned head, n = 0;
-
-	io_uring_for_each_cqe(uring, head, cqe) {
-		batch[n++] = (struct reaped){ cqe->user_data, cqe->res, cqe->flags };
-		if (n == REAP_BATCH)
-			break;
-	}
-	io_uring_cq_advance(uring, n);
-	return n;
-}
-
-static void cqe_settle(struct xyli_shard *shard, const struct reaped *cqe)
+static void cqe_settle(struct xyli_shard *shard, const struct xyli_cqe *cqe)
 {
 	uint32_t slot = cqe->tag & XYLI_TAG_SLOT;
 	uint32_t generation = (uint32_t)(cqe->tag >> XYLI_TAG_GENERATION);
@@ -289,11 +326,11 @@ static void cqe_settle(struct xyli_shard *shard, const struct reaped *cqe)
 
 void xyli_ring_reap(struct xyli_shard *shard)
 {
-	struct reaped batch[REAP_BATCH];
+	struct xyli_cqe batch[REAP_BATCH];
 	unsigned n;
 
 	do {
-		n = cqes_copy(&shard->ring->uring, batch);
+		n = xyli_kernel_reap(shard->ring, batch, REAP_BATCH);
 		for (unsigned i = 0; i < n; i++)
 			cqe_settle(shard, &batch[i]);
 	} while (n == REAP_BATCH);

@@ -15,6 +15,7 @@
 #include "rt/ring.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -22,8 +23,13 @@
 #include <unistd.h>
 
 #include "gc/check.h"
+#include "rt/clock.h"
+#include "rt/hostile.h"
+#include "xylem/xylem.h"
 
 #define CQ_PER_SQ 4
+#define BLIND_NAP_NS (10 * XYL_MS)
+#define BLIND_NAP_MAX_S 1000000000 /* longer is for ever */
 
 static const unsigned ladder[] = {
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
@@ -114,6 +120,40 @@ int xyli_ring_claim(struct xyli_ring *ring)
 	return 0;
 }
 
+/* ---- waiting ------------------------------------------------------------------------ */
+
+static int wait_in_ring(struct xyli_ring *ring, int64_t ns)
+{
+	struct __kernel_timespec ts = { .tv_sec = ns / XYL_SEC, .tv_nsec = ns % XYL_SEC };
+	struct io_uring_cqe *cqe;
+
+	return io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1,
+						ns == XYLI_NEVER ? NULL : &ts, NULL);
+}
+
+/* Valgrind 3.19 holds its big lock during a blocking io_uring_enter, not during poll. */
+static int wait_in_poll(struct xyli_ring *ring, int64_t ns)
+{
+	struct io_uring *uring = &ring->uring;
+	struct pollfd pollfd = { .fd = uring->ring_fd, .events = POLLIN };
+	struct timespec ts = xyli_timespec(ns);
+	int r;
+
+	if (ring->deferred && ns > BLIND_NAP_NS)
+		ts = xyli_timespec(BLIND_NAP_NS); /* it turned by hand before: poll is not told */
+	r = io_uring_submit_and_get_events(uring);
+	if (r >= 0 && !io_uring_cq_ready(uring))
+		ppoll(&pollfd, 1, ts.tv_sec > BLIND_NAP_MAX_S ? NULL : &ts, NULL);
+	return r >= 0 ? io_uring_get_events(uring) : r;
+}
+
+int xyli_ring_wait(struct xyli_ring *ring, int64_t ns)
+{
+	return xyli_check_valgrind() ? wait_in_poll(ring, ns) : wait_in_ring(ring, ns);
+}
+
+/* ---- a descriptor to poll ------------------------------------------------------------ */
+
 static int ring_notify(struct xyli_ring *ring)
 {
 	int fd, r;
@@ -158,6 +198,9 @@ void xyli_ring_close(struct xyli_ring *ring)
 		return;
 	if (ring->notify_fd >= 0)
 		close(ring->notify_fd);
+	if (xyli_ring_is_hostile(ring))
+		xyli_hostile_close(ring->hostile);
+	ring->hostile = NULL;
 	ring_unmap(ring);
 	ring->open = false;
 }

@@ -11,11 +11,12 @@
 struct xyli_ring {
 	struct io_uring uring;
 	bool open;
-	bool claimed;	    /* enabled, and its descriptor registered, by the owner */
-	bool deferred;	    /* DEFER_TASKRUN: completions come only when we ask */
-	bool flagged;	    /* TASKRUN_FLAG: the SQ's flags say when to ask */
-	bool skips_cancels; /* CQE_SKIP: a cancel that worked posts nothing */
-	int notify_fd;	    /* eventfd that the kernel signals; -1: none */
+	bool claimed;		      /* enabled, and its descriptor registered, by the owner */
+	bool deferred;		      /* DEFER_TASKRUN: completions come only when we ask */
+	bool flagged;		      /* TASKRUN_FLAG: the SQ's flags say when to ask */
+	bool skips_cancels;	      /* CQE_SKIP: a cancel that worked posts nothing */
+	struct xyli_hostile *hostile; /* check build: it stands in for `uring`; NULL */
+	int notify_fd;		      /* eventfd that the kernel signals; -1: none */
 };
 
 /* Disabled, so that the thread which enables it becomes its one issuer.  pollable: its
@@ -24,6 +25,9 @@ int xyli_ring_open(struct xyli_ring *ring, unsigned entries, unsigned sqpoll_idl
 		   bool pollable);
 int xyli_ring_claim(struct xyli_ring *ring); /* on the shard's thread, once */
 void xyli_ring_close(struct xyli_ring *ring);
+
+/* Submit, and wait for a CQE, ns at most (INT64_MAX: for ever). */
+int xyli_ring_wait(struct xyli_ring *ring, int64_t ns);
 
 /* A descriptor that is readable when there is something to reap: its own, or notify_fd
  * if it is not pollable. */

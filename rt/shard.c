@@ -89,7 +89,7 @@ static void bell_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	(void)cqe_flags; /* it has ended the wait: that was all */
 }
 
-static const struct xyli_op_kind bell_kind = { "doorbell", bell_settle };
+static const struct xyli_op_kind bell_kind = { .name = "doorbell", .settle = bell_settle };
 
 static int config_check(const struct xyl_config *config)
 {
@@ -154,6 +154,7 @@ struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_erro
 	r = xyli_ring_open(shard->ring, shard->ring_entries, shard->sqpoll_idle_ms, false);
 	if (r < 0)
 		goto fail_anchored;
+	shard->files_max = shard->ring->uring.cq.ring_entries / 4 * 3;
 	shard->roots = xyli_roots_reserve();
 	return shard;
 

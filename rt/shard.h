@@ -40,12 +40,14 @@ struct xyli_shard {
 
 	/* Asking the kernel. */
 	struct xyli_ring *ring;
-	struct xyli_table ops;	 /* one slot an outstanding operation */
-	struct xyli_ops backlog; /* QUEUED, to be published */
-	struct xyli_ops cancels; /* IN_KERNEL, to be cancelled */
-	bool prompt;		 /* something submitted now is most likely done at once */
-	int broken;		 /* the ring failed with this: no more operations */
-	struct xyli_op bell;	 /* reads the inbox's eventfd while the shard may sleep */
+	struct xyli_table ops;	   /* one slot an outstanding operation */
+	struct xyli_ops backlog;   /* QUEUED, to be published */
+	struct xyli_ops crowd;	   /* QUEUED, too: files, more than the CQ has room for */
+	unsigned files, files_max; /* in the kernel, which will complete whatever happens */
+	struct xyli_ops cancels;   /* IN_KERNEL, to be cancelled */
+	bool prompt;		   /* something submitted now is most likely done at once */
+	int broken;		   /* the ring failed with this: no operation is started any more */
+	struct xyli_op bell;	   /* reads the inbox's eventfd while the shard may sleep */
 	uint64_t bell_count;
 
 	struct xyli_timers timers;
@@ -58,6 +60,7 @@ struct xyli_shard {
 	struct xyl_runtime *runtime;
 	uintptr_t first_handle; /* io/: those still open, complemented */
 	size_t (*close_handles)(struct xyli_shard *shard);
+	void (*lose_handles)(struct xyli_shard *shard); /* the ring has failed: tell who waits */
 
 	struct xyl_stats stats;
 	unsigned number;

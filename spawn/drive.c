@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "rt/ring.h"
@@ -68,21 +67,12 @@ void xyli_drive_done(struct xyl_runtime *rt)
 	rt->drive_fd = rt->drive_timer_fd = -1;
 }
 
-static void bell_silence(int bell_fd)
-{
-	uint64_t count;
-	struct iovec iov = { &count, sizeof(count) };
-	ssize_t n = preadv2(bell_fd, &iov, 1, -1, RWF_NOWAIT);
-
-	(void)n; /* it was silent already: just as well */
-}
-
 void xyli_drive_begin(struct xyl_runtime *rt)
 {
 	if (rt->drive_fd < 0)
 		return;
 	xyli_inbox_wake(&rt->shard->inbox);
-	bell_silence(rt->shard->inbox.bell_fd);
+	xyli_inbox_hush(&rt->shard->inbox);
 }
 
 /* The timer stands at the next thing to do; a time that has passed reads at once. */

@@ -6,6 +6,8 @@
  * Design notes.  Closing a ring does not stop the kernel from writing, so no stage may
  * be skipped.  Each stage is one question asked before every turn; a turn in between
  * sleeps in the ring as usual, but not past the deadline.  Nothing here needs memory.
+ * Of a ring that has failed nothing is to be expected: what the kernel has stays pinned
+ * in the graveyard, and the stop says so at once.
  */
 #include <errno.h>
 
@@ -40,11 +42,14 @@ static bool shard_is_silent(struct xyli_shard *shard)
 {
 	if (shard->close_handles && shard->close_handles(shard) > 0)
 		return false;
-	if (shard->bell.state != XYLI_OP_FREE) {
-		xyli_op_cancel(&shard->bell);
-		return shard->bell.state == XYLI_OP_FREE;
-	}
-	return true;
+	xyli_op_cancel(&shard->bell);
+	return xyli_op_is_free(&shard->bell);
+}
+
+bool xyli_quiesce_is_lost(const struct xyli_shard *shard)
+{
+	return shard->broken &&
+	       (shard->stats.ops_outstanding > 0 || !xyli_op_is_free(&shard->bell));
 }
 
 bool xyli_quiesce_step(struct xyli_shard *shard)
@@ -52,9 +57,16 @@ bool xyli_quiesce_step(struct xyli_shard *shard)
 	if (xyli_table_count(&shard->tasks) > 0 || atomic_load(&shard->arriving) > 0 ||
 	    !xyli_inbox_is_empty(&shard->inbox))
 		return false;
-	if (shard->backlog.first || shard->stats.ops_outstanding > 0) {
+	if (xyli_quiesce_is_lost(shard)) {
+		if (shard->close_handles)
+			shard->close_handles(shard); /* those that no operation holds */
+		return true;
+	}
+	if (shard->backlog.first || shard->crowd.first || shard->stats.ops_outstanding > 0) {
 		while (shard->backlog.first)
 			xyli_op_cancel(shard->backlog.first);
+		while (shard->crowd.first)
+			xyli_op_cancel(shard->crowd.first);
 		xyli_table_visit(&shard->ops, op_cancel, NULL);
 		shard->draining = true;
 		return false;
@@ -64,14 +76,17 @@ bool xyli_quiesce_step(struct xyli_shard *shard)
 
 int xyli_quiesce(struct xyli_shard *shard, int64_t until_ns)
 {
-	bool quiet;
+	bool over, lost;
 
 	shard->deadline = until_ns;
 	xyli_quiesce_begin(shard);
-	while (!(quiet = xyli_quiesce_step(shard)) && xyli_clock() < until_ns)
+	while (!(over = xyli_quiesce_step(shard)) && xyli_clock() < until_ns)
 		xyli_shard_turn(shard);
 	shard->deadline = XYLI_NEVER;
-	__atomic_store_n(&shard->stats.leaked_pins, quiet ? 0 : shard->stats.ops_outstanding,
-			 __ATOMIC_RELAXED);
-	return quiet ? 0 : -ETIMEDOUT;
+	lost = over && xyli_quiesce_is_lost(shard);
+	__atomic_store_n(&shard->stats.leaked_pins,
+			 over && !lost ? 0 : shard->stats.ops_outstanding, __ATOMIC_RELAXED);
+	if (lost)
+		return XYLI_LOST;
+	return over ? 0 : -ETIMEDOUT;
 }

@@ -98,8 +98,10 @@ static __attribute__((noinline)) void thread_on_this_stack(struct xyl_runtime *r
 	}
 	while (!shard->stopping || !xyli_quiesce_step(shard))
 		xyli_shard_turn(shard);
+	rt->lost = xyli_quiesce_is_lost(shard) ? XYLI_LOST : 0;
 	xyli_shard_leave(shard);
-	runtime_close(rt);
+	if (rt->lost == 0)
+		runtime_close(rt);
 }
 
 static void *thread_run(void *arg)
@@ -205,8 +207,9 @@ static int thread_stop(struct xyl_runtime *rt, int64_t deadline_ns)
 		return -ETIMEDOUT;
 	}
 	thread_end(rt);
-	__atomic_store_n(&stats->leaked_pins, 0, __ATOMIC_RELAXED);
-	return 0;
+	__atomic_store_n(&stats->leaked_pins, rt->lost ? stats->ops_outstanding : 0,
+			 __ATOMIC_RELAXED);
+	return rt->lost;
 }
 
 /* ---- stop ----------------------------------------------------------------------- */
@@ -236,7 +239,7 @@ int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns)
 	if (xyli_here)
 		return -EDEADLK;
 	switch (atomic_load(&rt->state)) {
-	case XYLI_RT_STOPPED: return 0;
+	case XYLI_RT_STOPPED: return rt->lost;
 	case XYLI_RT_STARTED: return thread_stop(rt, deadline_ns);
 	case XYLI_RT_BY_HAND:
 		if (!xyli_shard_is_ours(rt->shard))

@@ -28,15 +28,19 @@ struct xyl_runtime {
 	struct xyli_post stop_post;
 	atomic_bool stop_asked, joined;
 	int error;		      /* of the thread's start */
+	int lost;		      /* of its end: the ring had failed; 0 */
 	int drive_fd, drive_timer_fd; /* for xyl_runtime_fd; -1 */
 };
 
-/* Turn until all is quiet or the time is up; then 0, or -ETIMEDOUT (quiesce.c). */
+/* Turn until all is quiet or the time is up: 0, -ETIMEDOUT, or XYLI_LOST: the ring has
+ * failed with operations in it, of which nothing more is to be expected (quiesce.c). */
 int xyli_quiesce(struct xyli_shard *shard, int64_t until_ns);
 
-/* Turn until quiet however long it takes: what a shard's thread does once it is asked. */
+/* Turn until quiet, or lost, however long it takes: what a shard's thread does once it is
+ * asked. */
 void xyli_quiesce_begin(struct xyli_shard *shard);
 bool xyli_quiesce_step(struct xyli_shard *shard);
+bool xyli_quiesce_is_lost(const struct xyli_shard *shard);
 
 /* Between two drives: is xyl_runtime_fd to be readable? (drive.c) */
 void xyli_drive_begin(struct xyl_runtime *rt);

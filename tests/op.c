@@ -29,12 +29,12 @@ static void probe_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 
 	probe->settled++;
 	probe->res = res;
-	probe->state = op->state;
+	probe->state = op->life.state;
 	if (!(cqe_flags & IORING_CQE_F_MORE))
 		xyli_op_wake(op, res);
 }
 
-static const struct xyli_op_kind probe_kind = { "probe", probe_settle };
+static const struct xyli_op_kind probe_kind = { .name = "probe", .settle = probe_settle };
 
 static struct probe *probe_new(uint8_t opcode, int fd)
 {
@@ -103,11 +103,11 @@ static xyl_step lives(void *frame)
 	XYL_BEGIN(self)
 	self->before = stats_now();
 	self->probe = probe_new(IORING_OP_NOP, -1);
-	CHECK_EQ(self->probe->op.state, XYLI_OP_FREE);
+	CHECK_EQ(self->probe->op.life.state, XYLI_OP_FREE);
 	XYL_AWAIT(self->result, xyli_op_await(xyli_here, &self->probe->op));
 	CHECK_EQ(self->result, 0);
 	CHECK_EQ(self->probe->settled, 1);
-	CHECK_EQ(self->probe->op.state, XYLI_OP_FREE);
+	CHECK_EQ(self->probe->op.life.state, XYLI_OP_FREE);
 	CHECK_EQ(stats_now().ops_submitted, self->before.ops_submitted + 1);
 	CHECK_EQ(stats_now().ops_completed, self->before.ops_completed + 1);
 	XYL_END(0);
@@ -130,10 +130,10 @@ static xyl_step is_pinned(void *frame)
 	self->probe->op.buf_bytes = 8;
 	self->probe->op.kernel_writes = true;
 	xyli_op_start(xyli_here, &self->probe->op, NULL);
-	CHECK_EQ(self->probe->op.state, XYLI_OP_QUEUED);
+	CHECK_EQ(self->probe->op.life.state, XYLI_OP_QUEUED);
 	CHECK_EQ(stats_now().ops_outstanding, 0);
 	TURN(self);
-	CHECK_EQ(self->probe->op.state, XYLI_OP_IN_KERNEL);
+	CHECK_EQ(self->probe->op.life.state, XYLI_OP_IN_KERNEL);
 	CHECK_EQ(stats_now().ops_outstanding, 1);
 	CHECK_EQ(stats_now().pinned_bytes, 8);
 	CHECK(xyli_table_get(&xyli_here->ops, self->probe->op.slot,
@@ -169,7 +169,7 @@ static xyl_step canceled_on_the_backlog(void *frame)
 	xyli_op_cancel(&self->probe->op);
 	CHECK_EQ(self->probe->settled, 1);
 	CHECK_EQ(self->probe->res, -ECANCELED);
-	CHECK_EQ(self->probe->op.state, XYLI_OP_FREE);
+	CHECK_EQ(self->probe->op.life.state, XYLI_OP_FREE);
 	TURN(self);
 	bell_ring(self->fd);
 	TURN(self);
@@ -193,7 +193,7 @@ static xyl_step canceled_in_the_kernel(void *frame)
 	self->fd = eventfd(0, EFD_CLOEXEC);
 	self->probe = probe_start(IORING_OP_POLL_ADD, self->fd);
 	TURN(self);
-	CHECK_EQ(self->probe->op.state, XYLI_OP_IN_KERNEL);
+	CHECK_EQ(self->probe->op.life.state, XYLI_OP_IN_KERNEL);
 	xyli_op_cancel(&self->probe->op);
 	xyli_op_cancel(&self->probe->op);
 	CHECK_EQ(self->probe->settled, 0); /* only its last CQE counts */
@@ -257,7 +257,7 @@ static xyl_step multishot(void *frame)
 		CHECK_EQ(stats_now().ops_outstanding, 1);
 	}
 	xyli_op_cancel(&self->probe->op);
-	while (self->probe->op.state != XYLI_OP_FREE)
+	while (self->probe->op.life.state != XYLI_OP_FREE)
 		TURN(self);
 	CHECK_EQ(self->probe->res, -ECANCELED);
 	CHECK_EQ(stats_now().ops_outstanding, 0);
@@ -306,7 +306,7 @@ static xyl_step stale_tag(void *frame)
 		TURN(self);
 	CHECK_EQ(self->other->settled, 0);
 	CHECK_EQ(self->probe->settled, 1);
-	CHECK_EQ(self->other->op.state, XYLI_OP_IN_KERNEL);
+	CHECK_EQ(self->other->op.life.state, XYLI_OP_IN_KERNEL);
 	sqe = raw_sqe();
 	io_uring_prep_cancel64(sqe, self->tag, 0);
 	sqe->user_data = XYLI_TAG_CANCEL;
@@ -406,14 +406,14 @@ TEST(an_operation_nobody_waits_for_keeps_its_record_and_its_buffer)
 static struct xyli_shard still; /* a shard that nobody runs */
 static struct probe subject;
 
-static void subject_set(enum xyli_op_state state, uint8_t opcode)
+static void subject_set(enum xyli_life_state state, bool zero_copy)
 {
 	xyli_table_init(&still.tasks);
 	xyli_table_init(&still.ops);
 	subject = (struct probe){ .op = { .kind = &probe_kind, .shard = &still } };
-	subject.op.opcode = opcode;
+	subject.op.life.zero_copy = zero_copy;
 	subject.op.slot = xyli_table_take(&still.ops, &subject);
-	subject.op.state = (uint8_t)state;
+	subject.op.life.state = (uint8_t)state;
 	if (state == XYLI_OP_QUEUED)
 		xyli_ops_append(&still.backlog, &subject.op);
 }
@@ -435,7 +435,7 @@ static void subject_move(enum move move)
 }
 
 struct attempt {
-	enum xyli_op_state from;
+	enum xyli_life_state from;
 	enum move move;
 };
 
@@ -443,8 +443,7 @@ static void attempt_make(void *arg)
 {
 	const struct attempt *attempt = arg;
 
-	subject_set(attempt->from,
-		    attempt->move == MORE_OF_A_SEND ? IORING_OP_SEND_ZC : IORING_OP_NOP);
+	subject_set(attempt->from, attempt->move == MORE_OF_A_SEND);
 	subject_move(attempt->move);
 }
 
@@ -455,19 +454,15 @@ TEST(transitions_that_are_not_in_the_picture_abort)
 		{ XYLI_OP_IN_KERNEL, START },
 		{ XYLI_OP_MULTISHOT, START },
 		{ XYLI_OP_NOTIFYING, START },
-		{ XYLI_OP_DONE, START },
 		{ XYLI_OP_FREE, PUBLISH },
 		{ XYLI_OP_IN_KERNEL, PUBLISH },
 		{ XYLI_OP_MULTISHOT, PUBLISH },
-		{ XYLI_OP_DONE, PUBLISH },
 		{ XYLI_OP_FREE, MORE },
 		{ XYLI_OP_QUEUED, MORE },
 		{ XYLI_OP_NOTIFYING, MORE },
-		{ XYLI_OP_DONE, MORE },
 		{ XYLI_OP_MULTISHOT, MORE_OF_A_SEND },
 		{ XYLI_OP_NOTIFYING, MORE_OF_A_SEND },
 		{ XYLI_OP_FREE, LAST },
-		{ XYLI_OP_DONE, LAST },
 	};
 
 	for (size_t i = 0; i < sizeof(illegal) / sizeof(*illegal); i++) {

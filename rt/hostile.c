@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: MIT */
+#include "rt/hostile.h"
