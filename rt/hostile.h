@@ -22,7 +22,7 @@ struct xyli_shard;
 /* In the plain build a constant, and with it all that follows is gone. */
 static inline bool xyli_ring_is_hostile(const struct xyli_ring *ring)
 {
-#ifdef XYL_CHECK
+#ifdef XYLI_HOSTILE
 	return ring->hostile;
 #else
 	(void)ring;
