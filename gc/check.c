@@ -181,6 +181,14 @@ void xyli_check_finish(void *start, size_t size)
 	xyli_registry_unlock();
 }
 
+void xyli_check_revive(void *start, size_t size)
+{
+	xyli_registry_lock();
+	if (is_watching() && xyli_registry_around(start))
+		xyli_poison_lift_living(start, size);
+	xyli_registry_unlock();
+}
+
 /* ---- telling --------------------------------------------------------------------- */
 
 static void object_tell(const struct xyli_object *object, const void *p)

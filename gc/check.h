@@ -47,6 +47,7 @@ void xyli_check_leave(void);
 
 /* A part of a living object that nobody may touch again (a finished frame). */
 void xyli_check_finish(void *start, size_t size);
+void xyli_check_revive(void *start, size_t size); /* it is in use again */
 
 /* The kernel is about to read this, is about to write that, has written so much. */
 void xyli_check_kernel_reads(const void *buf, size_t size);
@@ -139,6 +140,12 @@ static inline void xyli_check_leave(void)
 }
 
 static inline void xyli_check_finish(void *start, size_t size)
+{
+	(void)start;
+	(void)size;
+}
+
+static inline void xyli_check_revive(void *start, size_t size)
 {
 	(void)start;
 	(void)size;

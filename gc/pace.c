@@ -21,6 +21,7 @@
 #include "gc/bdwgc.h"
 #include "gc/check.h"
 #include "gc/heap.h"
+#include "gc/loan.h"
 #include "gc/world.h"
 #include "xylem/xylem.h"
 
@@ -80,6 +81,8 @@ static void pause_record(uint64_t ns)
 
 static void pace_on_event(GC_EventType event)
 {
+	if (event == GC_EVENT_MARK_END)
+		xyli_loans_look();
 	xyli_check_event((int)event);
 	if (event == GC_EVENT_START) {
 		pauses.began_ns = clock_ns();
@@ -100,9 +103,9 @@ void xyli_pace_floor(size_t bytes)
 	atomic_store_explicit(&pace_floor, bytes ? bytes : FLOOR_DEFAULT, memory_order_relaxed);
 }
 
-bool xyli_pace_due(size_t in_flight, bool idle)
+bool xyli_pace_due(size_t in_flight, size_t lent, bool idle)
 {
-	size_t fresh = xyli_heap_fresh();
+	size_t fresh = xyli_heap_fresh() + lent;
 	size_t floor = atomic_load_explicit(&pace_floor, memory_order_relaxed);
 	size_t before, live;
 

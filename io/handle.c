@@ -95,6 +95,7 @@ void xyli_io_close_late(struct xyli_shard *shard, int fd)
 static void leftovers_drop(struct xyl_io *io)
 {
 	xyli_acceptor_empty(io);
+	xyli_receiver_empty(io);
 	io->pushback = NULL;
 	io->pushback_len = 0;
 }
@@ -132,6 +133,7 @@ static void io_close_begin(struct xyl_io *io)
 	io->held++; /* not to be closed from within */
 	xyli_lane_shut(&io->in);
 	xyli_lane_shut(&io->out);
+	xyli_receiver_shut(io);
 	xyli_acceptor_shut(io);
 	if (io->positional)
 		positional_cancel(io);

@@ -29,6 +29,7 @@ enum xyli_io_kind {
 struct xyli_stream_op {
 	struct xyli_op op; /* first */
 	struct xyli_lane *lane;
+	char **ret_bytes;  /* of a read that brings its own buffer; NULL: any other */
 	char *buf;	   /* as the user gave it: op.buf moves along */
 	size_t want, done; /* bytes */
 	bool whole;	   /* want is to be reached */
@@ -44,6 +45,7 @@ struct xyl_io {
 	struct xyli_shard *shard; /* the first that used it; NULL before */
 	struct xyli_lane in, out;
 	struct xyli_acceptor *acceptor; /* of a listener that was used as one */
+	struct xyli_receiver *receiver; /* of a socket that was read without a buffer */
 	struct xyli_op *spares;		/* records of positional operations, to use again */
 	struct xyli_waits closers;
 	unsigned held;	     /* operations not settled yet */
@@ -96,6 +98,9 @@ bool xyli_lane_is_free(const struct xyli_lane *lane);
 /* Again, for the same waiter, without giving up its turn. */
 void xyli_lane_again(struct xyli_stream_op *op);
 
+/* Serve those who queue from what is at hand; start the first who needs the kernel. */
+void xyli_lane_next(struct xyli_lane *lane);
+
 /* It is over; the next one's turn. */
 void xyli_lane_settled(struct xyli_stream_op *op);
 
@@ -105,8 +110,33 @@ void xyli_lane_shut(struct xyli_lane *lane);
 /* The ring has failed: wake those who queue, for their turn will not come. */
 void xyli_lane_lose(struct xyli_lane *lane);
 
+/* The one who waits in the queue has left: what he had gathered goes back (stream.c). */
+void xyli_stream_left(struct xyli_stream_op *op);
+
+/* It starts: a read that brings its own buffer gets it now.  False: no memory. */
+bool xyli_stream_aim(struct xyli_stream_op *op);
+
 /* What is at hand already, for the one whose turn it is (stream.c): true, and its result. */
 bool xyli_stream_at_hand(struct xyli_stream_op *op, ssize_t *ret_result);
+
+/* ---- the multishot receive behind the in lane (receive.c) ---------------------------- */
+
+/* It is with the kernel: what comes goes to the first in the lane's queue. */
+bool xyli_receiver_is_armed(const struct xyl_io *io);
+
+/* For the first in the queue, who waits for no buffer of his own.  False: the kernel
+ * cannot; aim the operation at a buffer of its own. */
+bool xyli_receiver_arm(struct xyl_io *io);
+
+/* What has arrived and was not read yet: some of it copied; some of it as it lies there,
+ * or the error that came after it (0: nothing at hand). */
+size_t xyli_receiver_copy(struct xyl_io *io, char *buf, size_t len);
+ssize_t xyli_receiver_take(struct xyl_io *io, char **ret_bytes);
+
+/* The one it was armed for was aborted; the handle closes; what nobody read is dropped. */
+void xyli_receiver_desert(struct xyl_io *io);
+void xyli_receiver_shut(struct xyl_io *io);
+void xyli_receiver_empty(struct xyl_io *io);
 
 /* ---- listeners (accept.c) --------------------------------------------------------- */
 

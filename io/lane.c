@@ -22,6 +22,7 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lan
 	lane->spare = NULL;
 	if (op) {
 		op->done = 0;
+		op->ret_bytes = NULL;
 		return op;
 	}
 	op = xyli_block_new(&io->shard->blocks, sizeof(*op));
@@ -47,10 +48,13 @@ static void lane_start(struct xyli_stream_op *op, struct xyli_wait *waiter)
 static void turn_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 {
 	struct xyli_stream_op *op = wait->on;
+	struct xyl_io *io = op->op.handle;
 
-	(void)why;
 	xyli_waits_remove(&op->lane->queue, wait);
 	xyli_wake(wait, -ECANCELED);
+	xyli_stream_left(op);
+	if (why == XYLI_ABORTED && op->lane == &io->in && !io->in.queue.first)
+		xyli_receiver_desert(io);
 }
 
 static void turn_move(struct xyli_wait *from, struct xyli_wait *to)
@@ -61,14 +65,27 @@ static void turn_move(struct xyli_wait *from, struct xyli_wait *to)
 }
 
 static const struct xyli_wait_kind turn_wait = { "its turn", turn_cancel, turn_move };
+static const struct xyli_wait_kind some_wait = { "read_some", turn_cancel, turn_move };
+
+/* For the one whose turn it is: he stays in the queue, for a receive brings what comes. */
+static bool lane_is_fed(const struct xyli_stream_op *op)
+{
+	struct xyl_io *io = op->op.handle;
+
+	if (op->lane != &io->in)
+		return false;
+	return xyli_receiver_is_armed(io) || (op->ret_bytes && xyli_receiver_arm(io));
+}
 
 xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op)
 {
-	if (xyli_lane_is_free(op->lane)) {
+	if (xyli_lane_is_free(op->lane) && !lane_is_fed(op)) {
+		if (!xyli_stream_aim(op))
+			return xyli_done(task, -ENOMEM);
 		lane_start(op, &task->wait);
 		return (xyl_pending){ 1 };
 	}
-	xyli_wait_begin(&task->wait, &turn_wait, op);
+	xyli_wait_begin(&task->wait, op->ret_bytes ? &some_wait : &turn_wait, op);
 	xyli_waits_append(&op->lane->queue, &task->wait);
 	return (xyl_pending){ 1 };
 }
@@ -80,16 +97,18 @@ void xyli_lane_again(struct xyli_stream_op *op)
 	xyli_op_start(op->op.shard, &op->op, waiter);
 }
 
-/* Serve those who queue from what is at hand; start the first who needs the kernel. */
-static void lane_next(struct xyli_lane *lane)
+void xyli_lane_next(struct xyli_lane *lane)
 {
 	while (!lane->active && lane->queue.first) {
 		struct xyli_wait *wait = lane->queue.first;
 		struct xyli_stream_op *op = wait->on;
-		ssize_t result;
+		ssize_t result = -ENOMEM;
+		bool at_hand = xyli_stream_at_hand(op, &result);
 
+		if (!at_hand && lane_is_fed(op))
+			return;
 		xyli_waits_remove(&lane->queue, wait);
-		if (xyli_stream_at_hand(op, &result))
+		if (at_hand || !xyli_stream_aim(op))
 			xyli_wake(wait, result);
 		else
 			lane_start(op, wait);
@@ -106,7 +125,7 @@ void xyli_lane_settled(struct xyli_stream_op *op)
 	op->op.buf = NULL;
 	lane->spare = op;
 	if (!io->closing)
-		lane_next(lane);
+		xyli_lane_next(lane);
 	xyli_io_release(io);
 }
 

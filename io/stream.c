@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "io/handle.h"
+#include "rt/buffers.h"
 
 static bool op_was_cut(const struct xyli_stream_op *op, int res)
 {
@@ -91,18 +92,15 @@ static size_t pushback_take(struct xyl_io *io, char *buf, size_t len)
 	return n;
 }
 
-bool xyli_stream_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
+/* Its bytes as they lie there: a piece of collected memory, like any other buffer. */
+static size_t pushback_give(struct xyl_io *io, char **ret_bytes)
 {
-	struct xyl_io *io = op->op.handle;
+	size_t n = io->pushback_len;
 
-	if (op->lane == &io->out || io->torn) {
-		*ret_result = io->torn ? -EIO : -EPIPE;
-		return io->torn || io->broken;
-	}
-	op->done += pushback_take(io, op->buf + op->done, op->want - op->done);
-	op_advance(op, 0);
-	*ret_result = (ssize_t)op->done;
-	return op->done == op->want || (op->done > 0 && !op->whole);
+	*ret_bytes = io->pushback;
+	io->pushback = NULL;
+	io->pushback_len = 0;
+	return n;
 }
 
 static void read_adopt(struct xyli_stream_op *op)
@@ -115,6 +113,49 @@ static void read_adopt(struct xyli_stream_op *op)
 	xyli_count(&io->shard->stats.adopted_results, 1);
 }
 
+void xyli_stream_left(struct xyli_stream_op *op)
+{
+	const struct xyl_io *io = op->op.handle;
+
+	if (op->lane == &io->in)
+		read_adopt(op);
+}
+
+/* For a buffer of the reader's own: as much as it takes, or as there is. */
+static bool copy_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
+{
+	struct xyl_io *io = op->op.handle;
+	ssize_t error;
+
+	op->done += pushback_take(io, op->buf + op->done, op->want - op->done);
+	op->done += xyli_receiver_copy(io, op->buf + op->done, op->want - op->done);
+	op_advance(op, 0);
+	*ret_result = (ssize_t)op->done;
+	if (op->done == op->want || (op->done > 0 && !op->whole))
+		return true;
+	error = xyli_receiver_take(io, NULL);
+	if (error == 0)
+		return false;
+	read_adopt(op);
+	*ret_result = error;
+	return true;
+}
+
+bool xyli_stream_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
+{
+	struct xyl_io *io = op->op.handle;
+
+	if (op->lane == &io->out || io->torn) {
+		*ret_result = io->torn ? -EIO : -EPIPE;
+		return io->torn || io->broken;
+	}
+	if (!op->ret_bytes)
+		return copy_at_hand(op, ret_result);
+	*ret_result = io->pushback_len ? (ssize_t)pushback_give(io, op->ret_bytes)
+				       : xyli_receiver_take(io, op->ret_bytes);
+	return *ret_result != 0;
+}
+
 /* What the reader is told: a count, or an error, and then no byte of it was his. */
 static ssize_t read_outcome(struct xyli_stream_op *op, int res)
 {
@@ -125,8 +166,11 @@ static ssize_t read_outcome(struct xyli_stream_op *op, int res)
 		op->done += (size_t)res;
 	short_of_all = op->whole && res > 0 && op->done < op->want;
 	refused = res < 0 || (res == 0 && io->closing);
-	if (op->op.waiter && !refused && !(short_of_all && op_was_cut(op, res)))
+	if (op->op.waiter && !refused && !(short_of_all && op_was_cut(op, res))) {
+		if (op->ret_bytes && op->done)
+			*op->ret_bytes = op->buf;
 		return (ssize_t)op->done;
+	}
 	read_adopt(op);
 	return res > 0 ? -ECANCELED : op_error(op, res);
 }
@@ -194,6 +238,19 @@ static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
 	if (socket && !reads)
 		op->op.op_flags = MSG_NOSIGNAL | (whole ? MSG_WAITALL : 0);
 	op_advance(op, 0);
+}
+
+bool xyli_stream_aim(struct xyli_stream_op *op)
+{
+	size_t room;
+	char *buf;
+
+	if (!op->ret_bytes)
+		return true;
+	buf = xyli_buffers_private(&room);
+	if (buf)
+		op_aim(op, buf, room, false);
+	return buf != NULL;
 }
 
 static xyl_pending transfer(const char *function, struct xyl_io *io, struct xyli_lane *lane,

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "gc/world.h"
+#include "rt/buffers.h"
 #include "rt/kernel.h"
 #include "rt/shard.h"
 
@@ -184,6 +185,8 @@ void xyli_ring_flush(struct xyli_shard *shard)
 {
 	if (shard->cancels.first)
 		flush_cancels(shard);
+	if (shard->buffers)
+		xyli_buffers_fetch(shard->buffers);
 	if (__builtin_expect(shard->crowd.first != NULL, 0))
 		crowd_thin(shard);
 	if (shard->backlog.first)

@@ -20,6 +20,7 @@
 #include "gc/pace.h"
 #include "gc/world.h"
 #include "roots/root.h"
+#include "rt/buffers.h"
 #include "rt/ring.h"
 
 #define ENTRIES_DEFAULT 1024
@@ -180,6 +181,7 @@ int xyli_shard_poll_fd(struct xyli_shard *shard)
 
 void xyli_shard_close(struct xyli_shard *shard)
 {
+	xyli_buffers_close(shard);
 	xyli_ring_close(shard->ring);
 	xyli_inbox_done(&shard->inbox);
 	xyli_roots_release(shard->roots);
@@ -281,4 +283,6 @@ void xyli_shard_check(struct xyli_shard *shard)
 	ops = xyli_table_visit(&shard->ops, op_check, &internal);
 	XYLI_MUST(ops - internal == shard->stats.ops_outstanding);
 	XYLI_MUST(!shard->running);
+	if (shard->buffers)
+		xyli_buffers_check(shard->buffers);
 }

@@ -22,6 +22,7 @@
 #include "xylem/xylem.h"
 
 struct xyli_ring;
+struct xyli_buffers;
 
 struct xyli_run_queue {
 	struct xyli_wait *first, *last;
@@ -49,6 +50,10 @@ struct xyli_shard {
 	int broken;		   /* the ring failed with this: no operation is started any more */
 	struct xyli_op bell;	   /* reads the inbox's eventfd while the shard may sleep */
 	uint64_t bell_count;
+
+	struct xyli_buffers *buffers; /* provided to the kernel for receives; NULL: not yet */
+	bool buffers_refused;	      /* it has none of them */
+	bool multishot_refused;	      /* nor receives that go on */
 
 	struct xyli_timers timers;
 	int64_t deadline; /* of a stop under way, which no sleep may pass; XYLI_NEVER */

@@ -11,6 +11,7 @@
 #include "gc/finalizer.h"
 #include "gc/pace.h"
 #include "gc/world.h"
+#include "rt/buffers.h"
 #include "rt/shard.h"
 
 static void inbox_drain(struct xyli_shard *shard)
@@ -35,12 +36,15 @@ static unsigned run_ready(struct xyli_shard *shard)
 
 static void gc_pace(struct xyli_shard *shard)
 {
-	size_t in_flight = shard->in_flight_bytes;
+	size_t in_flight = shard->in_flight_bytes, lent = xyli_buffers_fresh(shard->buffers);
 
-	if (xyli_check_every_turn() || xyli_pace_due(in_flight, xyli_ring_is_waiting(shard))) {
+	if (xyli_check_every_turn() ||
+	    xyli_pace_due(in_flight, lent, xyli_ring_is_waiting(shard))) {
 		xyli_blocks_drop(&shard->blocks);
-		if (xyli_world_collect())
+		if (xyli_world_collect()) {
 			xyli_pace_collected(in_flight);
+			xyli_buffers_collected(shard->buffers);
+		}
 	}
 	xyli_finalizers_run();
 }

@@ -325,6 +325,16 @@ XYL_OP xyl_write(struct xyl_io *io, const void *buf, size_t len);
 XYL_OP xyl_read_full(struct xyl_io *io, void *buf, size_t len);	/* short only at the end */
 XYL_OP xyl_write_all(struct xyl_io *io, const void *buf, size_t len);
 
+/* Reads into a buffer that the kernel chooses when bytes have come, so that waiting holds
+ * none: how many there are and, in *ret_bytes, where (up to 4 KiB; 0: end).  They lie in
+ * collected memory: whoever holds a pointer to them holds them.  xyl_read_done gives the
+ * buffer back at once, where it is lent again, and nobody may look at it any more;
+ * without it, a collection finds that nobody does.  It takes what no such read gave for
+ * nothing.  The two kinds of reads may be mixed.  A socket that was read so is held by
+ * the kernel until it is closed. */
+XYL_OP xyl_read_some(struct xyl_io *io, char **ret_bytes);
+XYL_API void xyl_read_done(const char *bytes);	/* from a task of that shard; else it does nothing */
+
 XYL_OP xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode);	/* O_CLOEXEC added */
 XYL_OP xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset);	/* offset < 0: -EINVAL */
 XYL_OP xyl_write_at(struct xyl_io *io, const void *buf, size_t len, int64_t offset);
@@ -379,6 +389,7 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 	uint64_t ops_submitted, ops_completed, ops_outstanding, pinned_bytes;
 	uint64_t cancels, adopted_results, closed_late, leaked_pins;
 	uint64_t handles_open, handles_dropped, handles_closed_by_stop;
+	uint64_t buffers, buffers_lent;	/* for receives: all of them, those the program has */
 	uint64_t doorbells, overflow, foreign_submits;
 };
 
