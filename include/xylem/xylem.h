@@ -317,7 +317,8 @@ XYL_API int xyl_io_fd(const struct xyl_io *io);	/* -EBADF once closed */
  * operation, then closes.  A socket with an operation under way is shut down first, for
  * whoever else shares it, too.  Runs to its end in an aborted task as well.  0, or the
  * error of close(2).  A handle that nobody holds is closed after a collection and
- * counted in xyl_stats.handles_dropped: that is a bug to mend. */
+ * counted in xyl_stats.handles_dropped: that is a bug to mend, and the check build says
+ * on stderr who made it. */
 XYL_OP xyl_close(struct xyl_io *io);
 
 XYL_OP xyl_read(struct xyl_io *io, void *buf, size_t len);	/* 0: end */
