@@ -13,6 +13,11 @@
  * world_lock, which the collection holds: parked threads stay parked meanwhile.  A
  * thread that runs makes the collection wait for another turn.  The plain build
  * counts nothing.
+ *
+ * The end of a thread is one key's destructor, so that what comes before what does not
+ * hang on the order in which keys were made: the destructors of the program's own keys
+ * come first (ours waits for the second round), then the floors above, for whom the
+ * thread is attached once more if need be, then it is detached.
  */
 #include "gc/world.h"
 
@@ -30,9 +35,11 @@ static pthread_mutex_t world_lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_uint world_threads; /* attached; changed under world_lock */
 static unsigned world_parked;	  /* of those; under world_lock; check build only */
 static pthread_key_t world_exit_key;
+static void (*_Atomic world_farewell)(void); /* of the floors above */
 static _Thread_local bool world_member;
 static _Thread_local bool world_engaged;
 static _Thread_local bool world_borrowed; /* bdwgc knew it before: the program uses it, too */
+static _Thread_local bool world_ending;	  /* the program's own destructors have run */
 
 static void world_join(void)
 {
@@ -46,14 +53,21 @@ static void world_leave(void)
 {
 	world_threads--;
 	xyli_check_part();
-	world_member = false;
-	pthread_setspecific(world_exit_key, NULL);
+	world_member = false; /* the key stays set: one that has detached may owe a farewell */
 }
 
 /* A thread that ends without detaching would leave bdwgc a stack that is gone. */
-static void world_thread_exits(void *unused)
+static void world_thread_exits(void *value)
 {
-	(void)unused;
+	void (*farewell)(void) = atomic_load(&world_farewell);
+
+	if (!world_ending) {
+		world_ending = true;
+		pthread_setspecific(world_exit_key, value);
+		return;
+	}
+	if (farewell)
+		farewell();
 	if (world_member)
 		xyl_thread_detach();
 }
@@ -109,6 +123,20 @@ int xyl_thread_detach(void)
 	world_leave();
 	pthread_mutex_unlock(&world_lock);
 	return 0;
+}
+
+void xyli_world_on_exit(void (*fn)(void))
+{
+	atomic_store(&world_farewell, fn);
+}
+
+/* Whether bdwgc still knows a thread that was the program's own business, only it can say. */
+int xyli_world_return(void)
+{
+	if (world_member && !world_borrowed)
+		return 0;
+	xyl_thread_detach();
+	return xyl_thread_attach();
 }
 
 struct parked_call {

@@ -13,6 +13,12 @@ bool xyli_world_attached(void); /* this thread is */
 /* While it runs a shard it may not detach. */
 void xyli_world_engage(bool busy);
 
+/* fn is called in each thread that ends and was ever attached, attached still or not. */
+void xyli_world_on_exit(void (*fn)(void));
+
+/* In there: attach it once more, whatever it did before.  0, or -ENOMEM. */
+int xyli_world_return(void);
+
 /* Run fn(arg) as a stretch in which this thread touches no collected memory: a
  * collection neither waits for it nor signals it.  What it blocks on (a ring, a
  * futex) is not interrupted. */

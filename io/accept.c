@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/birth.h"
 #include "io/handle.h"
 
 #define STORE_FULL 64 /* connections that nobody has asked for yet */
@@ -88,8 +89,8 @@ void xyli_acceptor_empty(struct xyl_io *io)
 
 /* ---- the operation -------------------------------------------------------------------- */
 
-/* The descriptor becomes a handle, or is closed. */
-static ssize_t request_serve(const struct request *request, int fd)
+/* The descriptor becomes a handle for that task, or is closed. */
+static ssize_t request_serve(const struct request *request, const struct xyl_task *task, int fd)
 {
 	struct xyli_shard *shard = request->listener->shard;
 	struct xyl_io *accepted = xyli_io_new(fd, XYLI_IO_SOCKET);
@@ -98,6 +99,7 @@ static ssize_t request_serve(const struct request *request, int fd)
 		xyli_io_close_late(shard, fd);
 		return -ENOMEM;
 	}
+	xyli_io_born(accepted, task);
 	*request->ret_io = accepted;
 	return 0;
 }
@@ -109,7 +111,7 @@ static void queue_serve(struct xyli_acceptor *acceptor, int res)
 	const struct request *request = wait->on;
 
 	xyli_waits_remove(&acceptor->queue, wait);
-	xyli_wake(wait, res >= 0 ? request_serve(request, res) : res);
+	xyli_wake(wait, res >= 0 ? request_serve(request, xyli_task_of(wait), res) : res);
 }
 
 static void acceptor_arm(struct xyl_io *io)
@@ -243,7 +245,7 @@ xyl_pending xyl_accept(struct xyl_io *listener, struct xyl_io **ret_io)
 	if (!acceptor)
 		return xyli_done(task, -ENOMEM);
 	if (acceptor->store_len && !acceptor->queue.first)
-		return xyli_done(task, request_serve(&(struct request){ listener, ret_io },
+		return xyli_done(task, request_serve(&(struct request){ listener, ret_io }, task,
 						     store_take(acceptor)));
 	acceptor->deserted = false;
 	return accept_queue(task, listener, ret_io);

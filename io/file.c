@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "io/birth.h"
 #include "io/handle.h"
 
 struct file_op {
@@ -169,6 +170,7 @@ static ssize_t open_deliver(struct file_op *op, int fd)
 		xyli_io_close_late(shard, fd);
 		return -ENOMEM;
 	}
+	xyli_io_born(io, xyli_task_of(op->op.waiter));
 	*op->ret_io = io;
 	return 0;
 }

@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/birth.h"
+
 /* ---- the weak list of open handles ------------------------------------------------ */
 
 static uintptr_t hide(struct xyl_io *io)
@@ -178,11 +180,14 @@ xyl_pending xyl_close(struct xyl_io *io)
 
 /* ---- closing what the program forgot ------------------------------------------------ */
 
-/* No operation holds it, or it would not have been collected. */
+/* No operation holds it, or it would not have been collected.  A stop closes what is open:
+ * it is no news that a task which it aborted had left something. */
 static void io_close_dropped(struct xyl_io *io)
 {
 	if (io->fd < 0)
 		return;
+	if (!io->shard || !io->shard->stopping)
+		xyli_io_mourn(io);
 	if (io->shard)
 		xyli_count(&io->shard->stats.handles_dropped, 1);
 	leftovers_drop(io);
@@ -249,6 +254,7 @@ struct xyl_io *xyli_io_new(int fd, enum xyli_io_kind kind)
 		return NULL;
 	io->fd = fd;
 	io->kind = (uint8_t)kind;
+	xyli_io_born(io, NULL);
 	return io;
 }
 

@@ -17,6 +17,7 @@
 #include "rt/op.h"
 #include "rt/shard.h"
 #include "spawn/task.h"
+#include "spawn/trace.h"
 #include "xylem/xylem.h"
 
 enum xyli_io_kind {
@@ -61,6 +62,9 @@ struct xyl_io {
 	int close_result;
 	uintptr_t next, prev; /* complemented: open handles of a shard, weakly */
 	struct xyli_post close_post;
+#ifdef XYL_CHECK
+	struct xyli_trace made; /* birth.c */
+#endif
 };
 
 struct xyl_io *xyli_io_new(int fd, enum xyli_io_kind kind); /* NULL: no memory; fd is still yours */

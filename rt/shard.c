@@ -81,6 +81,21 @@ void xyli_shards_visit(void (*visit)(struct xyli_shard *shard, void *arg), void 
 		visit(shards[i], arg);
 }
 
+struct xyli_shard *xyli_shard_left(void)
+{
+	struct xyli_shard *left = NULL;
+
+	pthread_mutex_lock(&anchors_lock);
+	for (uint32_t slot = 0; anchors && slot < anchors->used && !left; slot++) {
+		struct xyli_shard *shard = atomic_load(&xyli_table_slot(anchors, slot)->obj);
+
+		if (shard && atomic_load(&shard->driver) == &xyli_here)
+			left = shard;
+	}
+	pthread_mutex_unlock(&anchors_lock);
+	return left;
+}
+
 /* ---- set-up and end ------------------------------------------------------------- */
 
 static void bell_settle(struct xyli_op *op, int res, unsigned cqe_flags)

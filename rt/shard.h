@@ -102,6 +102,9 @@ void xyli_shard_leave(struct xyli_shard *shard);
 /* This thread runs it, or drives it by hand. */
 bool xyli_shard_is_ours(const struct xyli_shard *shard);
 
+/* A live one that this thread ran and that is not closed; NULL: none.  Any thread. */
+struct xyli_shard *xyli_shard_left(void);
+
 /* Each live shard.  No lock is held meanwhile. */
 void xyli_shards_visit(void (*visit)(struct xyli_shard *shard, void *arg), void *arg);
 

@@ -1,41 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * xyl_dump_tasks: who waits for what, where, since when, and held by which root.
- *
- * Design notes.  A frame stores a line but no file: eight bytes in every frame for a
- * rare question.  Instead the function is asked: called with the line XYLI_WHERE it
- * does nothing but name its file (XYL_BEGIN).
  */
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "gc/print.h"
 #include "rt/latch.h"
 #include "spawn/task.h"
+#include "spawn/trace.h"
 
 #define ANSWER_NS XYL_SEC
-
-static _Thread_local const char *where_file;
-
-xyl_step xyli_where(struct xyl_frame *frame, const char *file)
-{
-	(void)frame;
-	where_file = file;
-	return (xyl_step){ 0 };
-}
-
-static const char *frame_file(struct xyl_frame *frame)
-{
-	int line = frame->line;
-	const char *slash;
-
-	frame->line = XYLI_WHERE;
-	frame->fn->run(frame);
-	frame->line = line;
-	slash = strrchr(where_file, '/');
-	return slash ? slash + 1 : where_file;
-}
 
 struct dump {
 	int fd;
@@ -45,16 +20,10 @@ struct dump {
 
 static void dump_frame(struct dump *dump, struct xyl_frame *frame)
 {
-	const char *file = frame_file(frame);
+	struct xyli_place place = xyli_place_of(frame);
 
-	if (dump->error)
-		return;
-	if (frame->line == 0)
-		dump->error = xyli_print(dump->fd, "        %s  (%s, not yet begun)\n",
-					 frame->fn->name, file);
-	else
-		dump->error = xyli_print(dump->fd, "        %s  %s:%d\n", frame->fn->name, file,
-					 frame->line);
+	if (!dump->error)
+		dump->error = xyli_place_print(&place, dump->fd);
 }
 
 static const char *wait_name(const struct xyl_task *task)

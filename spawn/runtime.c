@@ -26,6 +26,7 @@ int xyl_runtime_new(struct xyl_runtime **ret_rt, const struct xyl_config *config
 
 	if (!config)
 		config = &defaults;
+	xyli_runtimes_watch();
 	if (!rt) {
 		xyli_why_set("no memory for a runtime");
 		return r;

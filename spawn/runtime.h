@@ -42,6 +42,9 @@ void xyli_quiesce_begin(struct xyli_shard *shard);
 bool xyli_quiesce_step(struct xyli_shard *shard);
 bool xyli_quiesce_is_lost(const struct xyli_shard *shard);
 
+/* From now on a thread that ends does not leave a runtime behind (exit.c). */
+void xyli_runtimes_watch(void);
+
 /* Between two drives: is xyl_runtime_fd to be readable? (drive.c) */
 void xyli_drive_begin(struct xyl_runtime *rt);
 void xyli_drive_end(struct xyl_runtime *rt);

@@ -317,7 +317,8 @@ XYL_API int xyl_io_fd(const struct xyl_io *io);	/* -EBADF once closed */
  * operation, then closes.  A socket with an operation under way is shut down first, for
  * whoever else shares it, too.  Runs to its end in an aborted task as well.  0, or the
  * error of close(2).  A handle that nobody holds is closed after a collection and
- * counted in xyl_stats.handles_dropped: that is a bug to mend. */
+ * counted in xyl_stats.handles_dropped: that is a bug to mend, and the check build says
+ * on stderr who made it. */
 XYL_OP xyl_close(struct xyl_io *io);
 
 XYL_OP xyl_read(struct xyl_io *io, void *buf, size_t len);	/* 0: end */
@@ -362,7 +363,9 @@ XYL_OP xyl_poll(int fd, unsigned events);
 
 /* ---- threads ----------------------------------------------------------------
  * A thread that the library did not start attaches before it touches any of this,
- * and detaches before it ends (a thread that forgets is detached as it exits). */
+ * and detaches before it ends (a thread that forgets is detached as it exits, after the
+ * destructors of the program's own thread-specific data).  One that ends inside a
+ * runtime, as by pthread_exit in a task, aborts the program. */
 
 XYL_API int xyl_thread_attach(void);		/* -EALREADY, -ENOMEM */
 XYL_API int xyl_thread_detach(void);		/* -ESRCH: not attached; -EBUSY: it runs a shard */
@@ -380,7 +383,7 @@ struct xyl_config {
 	size_t heap_start_bytes;	/* 0: 64 MiB of address space, touched as it is used */
 	size_t gc_floor_bytes;		/* 0: 4 MiB allocated between two collections, at least; process-wide, too */
 	size_t heap_limit_bytes;	/* 0: none.  The heap is the process's: the last one set counts */
-	int64_t quiesce_ns;		/* 0: 5 s for xyl_run's own stop */
+	int64_t quiesce_ns;		/* 0: 5 s; for xyl_run's own stop, and as a thread ends */
 	bool busy;			/* spin rather than sleep */
 };
 
@@ -396,12 +399,14 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 /* Start with defaults, run one async function as the first task on this thread,
  * quiesce, stop.  Blocks.  Its result, or why the runtime could not start (-EDEADLK:
  * this thread is inside one), or -ETIMEDOUT if it could not stop within
- * config.quiesce_ns, whatever the result was. */
+ * config.quiesce_ns, whatever the result was; the thread's end then tries once more, as
+ * after xyl_runtime_drive. */
 #define xyl_run(fn, ...) xyli_run(NULL, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 #define xyl_run_with(config, fn, ...) xyli_run(config, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 
 /* The parts, for a program that has a loop of its own.  After new, either start
- * (a thread for each shard) or drive by hand on this thread (one shard). */
+ * (a thread for each shard) or drive by hand (one shard).  The thread that drives it
+ * first owns it from then on, and must not end before it is stopped. */
 struct xyl_runtime;
 XYL_API int xyl_runtime_new(struct xyl_runtime **ret_rt, const struct xyl_config *config);
 XYL_API int xyl_runtime_start(struct xyl_runtime *rt);	/* -EBUSY: driven, started or stopped before */
@@ -418,7 +423,13 @@ XYL_API int xyl_runtime_fd(struct xyl_runtime *rt);
 	xyli_runtime_spawn(rt, placement, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 
 /* Never waits; how many tasks were resumed.  -EBUSY: started or stopped, or another
- * thread drives it; -EDEADLK: this thread is inside a runtime. */
+ * thread drives it; -EDEADLK: this thread is inside a runtime.
+ *
+ * A thread that ends without having stopped what it drove stops it as it exits (detached
+ * or not, after the destructors of the program's own thread-specific data), within
+ * config.quiesce_ns.  Where that fails the program ends, with a line on stderr and
+ * abort(): the kernel may still write into its memory, and the ring that would tell is
+ * gone with the thread. */
 XYL_API int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns);
 
 /* Refuse new work, abort every task, cancel and drain every operation, close the
