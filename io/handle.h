@@ -33,6 +33,7 @@ struct xyli_stream_op {
 	char **ret_bytes;  /* of a read that brings its own buffer; NULL: any other */
 	char *buf;	   /* as the user gave it: op.buf moves along */
 	size_t want, done; /* bytes */
+	ssize_t result;	   /* of a zero-copy write whose notification is awaited */
 	bool whole;	   /* want is to be reached */
 };
 
@@ -58,6 +59,7 @@ struct xyl_io {
 	bool closing;
 	bool broken;	   /* a part of a write got out: no more writes */
 	bool torn;	   /* bytes were lost for want of memory: no more reads */
+	bool copies;	   /* it cannot send without a copy */
 	bool reads_nowait; /* worth a try without the ring */
 	int close_result;
 	uintptr_t next, prev; /* complemented: open handles of a shard, weakly */
@@ -113,6 +115,15 @@ void xyli_lane_shut(struct xyli_lane *lane);
 
 /* The ring has failed: wake those who queue, for their turn will not come. */
 void xyli_lane_lose(struct xyli_lane *lane);
+
+/* A transfer has brought this much, or failed: is it to go on?  Then for the rest. */
+bool xyli_stream_goes_on(struct xyli_stream_op *op, int res);
+void xyli_stream_advance(struct xyli_stream_op *op, int res);
+
+/* Writing all of it: the record is aimed; the result for its waiter; the end. */
+void xyli_write_aim(struct xyli_stream_op *op, const void *buf, size_t len);
+ssize_t xyli_write_outcome(struct xyli_stream_op *op, int res);
+void xyli_write_settle(struct xyli_op *op, int res, unsigned cqe_flags);
 
 /* The one who waits in the queue has left: what he had gathered goes back (stream.c). */
 void xyli_stream_left(struct xyli_stream_op *op);

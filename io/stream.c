@@ -25,7 +25,7 @@ static bool op_was_cut(const struct xyli_stream_op *op, int res)
 }
 
 /* An interrupted or incomplete transfer goes on, while someone waits for it. */
-static bool op_goes_on(struct xyli_stream_op *op, int res)
+bool xyli_stream_goes_on(struct xyli_stream_op *op, int res)
 {
 	if (op_was_cut(op, res))
 		return false;
@@ -34,7 +34,7 @@ static bool op_goes_on(struct xyli_stream_op *op, int res)
 	return op->whole && res > 0 && op->done + (size_t)res < op->want;
 }
 
-static void op_advance(struct xyli_stream_op *op, int res)
+void xyli_stream_advance(struct xyli_stream_op *op, int res)
 {
 	if (res > 0)
 		op->done += (size_t)res;
@@ -54,8 +54,8 @@ static ssize_t op_error(const struct xyli_stream_op *op, int res)
 static void transfer_settle(struct xyli_stream_op *op, int res,
 			    ssize_t (*outcome)(struct xyli_stream_op *op, int res))
 {
-	if (op_goes_on(op, res)) {
-		op_advance(op, res);
+	if (xyli_stream_goes_on(op, res)) {
+		xyli_stream_advance(op, res);
 		xyli_lane_again(op);
 		return;
 	}
@@ -129,7 +129,7 @@ static bool copy_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
 
 	op->done += pushback_take(io, op->buf + op->done, op->want - op->done);
 	op->done += xyli_receiver_copy(io, op->buf + op->done, op->want - op->done);
-	op_advance(op, 0);
+	xyli_stream_advance(op, 0);
 	*ret_result = (ssize_t)op->done;
 	if (op->done == op->want || (op->done > 0 && !op->whole))
 		return true;
@@ -187,7 +187,7 @@ static const struct xyli_op_kind read_kind = { .name = "read",
 
 /* ---- writing ------------------------------------------------------------------------ */
 
-static ssize_t write_outcome(struct xyli_stream_op *op, int res)
+ssize_t xyli_write_outcome(struct xyli_stream_op *op, int res)
 {
 	struct xyl_io *io = op->op.handle;
 	bool cut = op_was_cut(op, res);
@@ -205,14 +205,14 @@ static ssize_t write_outcome(struct xyli_stream_op *op, int res)
 	return res > 0 ? -ECANCELED : op_error(op, res);
 }
 
-static void write_settle(struct xyli_op *op, int res, unsigned cqe_flags)
+void xyli_write_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 {
 	(void)cqe_flags;
-	transfer_settle((struct xyli_stream_op *)op, res, write_outcome);
+	transfer_settle((struct xyli_stream_op *)op, res, xyli_write_outcome);
 }
 
 static const struct xyli_op_kind write_kind = { .name = "write",
-						.settle = write_settle,
+						.settle = xyli_write_settle,
 						.restarts = true };
 
 /* ---- the four operations ------------------------------------------------------------ */
@@ -237,7 +237,12 @@ static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
 	op->op.op_flags = 0;
 	if (socket && !reads)
 		op->op.op_flags = MSG_NOSIGNAL | (whole ? MSG_WAITALL : 0);
-	op_advance(op, 0);
+	xyli_stream_advance(op, 0);
+}
+
+void xyli_write_aim(struct xyli_stream_op *op, const void *buf, size_t len)
+{
+	op_aim(op, (void *)(uintptr_t)buf, len, true);
 }
 
 bool xyli_stream_aim(struct xyli_stream_op *op)

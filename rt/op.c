@@ -148,6 +148,15 @@ void xyli_op_wake(struct xyli_op *op, ssize_t result)
 		op_resume(op, result);
 }
 
+void xyli_op_hand_over(struct xyli_op *from, struct xyli_op *to)
+{
+	struct xyli_wait *waiter = from->waiter;
+
+	from->waiter = NULL;
+	op_step(from, XYLI_EV_WAKE);
+	xyli_op_start(from->shard, to, waiter);
+}
+
 /* ---- its events ----------------------------------------------------------------- */
 
 void xyli_op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wait *waiter)

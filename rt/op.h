@@ -83,6 +83,9 @@ void xyli_op_cancel_missed(struct xyli_op *op, int res);
 /* Give the waiter, if there still is one, its result. */
 void xyli_op_wake(struct xyli_op *op, ssize_t result);
 
+/* Start another operation for the one who waits for this. */
+void xyli_op_hand_over(struct xyli_op *from, struct xyli_op *to);
+
 /* What a wait waits for, by name. */
 const char *xyli_wait_name(const struct xyli_wait *wait);
 

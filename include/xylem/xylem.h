@@ -326,6 +326,13 @@ XYL_OP xyl_write(struct xyl_io *io, const void *buf, size_t len);
 XYL_OP xyl_read_full(struct xyl_io *io, void *buf, size_t len);	/* short only at the end */
 XYL_OP xyl_write_all(struct xyl_io *io, const void *buf, size_t len);
 
+/* As xyl_write_all, but the kernel sends from where the bytes lie: worth its while from
+ * some 10 KiB on, over TCP; what cannot do it copies.  Collected memory is given away: the
+ * await ends when the kernel has taken the bytes on, and they must not be changed any
+ * more (let go of them, and the collector waits for the kernel).  With any other buffer
+ * it ends when the kernel has let go. */
+XYL_OP xyl_write_zc(struct xyl_io *io, const void *buf, size_t len);
+
 /* Reads into a buffer that the kernel chooses when bytes have come, so that waiting holds
  * none: how many there are and, in *ret_bytes, where (up to 4 KiB; 0: end).  They lie in
  * collected memory: whoever holds a pointer to them holds them.  xyl_read_done gives the
