@@ -90,6 +90,13 @@ void xyli_check_event(int event)
 		xyli_quarantine_settle();
 }
 
+unsigned xyli_check_setting(const char *name, unsigned otherwise)
+{
+	const char *value = getenv(name);
+
+	return value ? (unsigned)strtoul(value, NULL, 0) : otherwise;
+}
+
 bool xyli_check_every_turn(void)
 {
 	return every_turn;

@@ -62,6 +62,9 @@ void xyli_check_takes(void *token);
 /* Valgrind 3.19 holds its big lock during a blocking io_uring_enter. */
 bool xyli_check_valgrind(void);
 
+/* A number that the environment sets in its place, to drive the runtime into a corner. */
+unsigned xyli_check_setting(const char *name, unsigned otherwise);
+
 /* On stderr: what is known of the object around p.  For debuggers too. */
 void xyli_check_tell(const void *p);
 
@@ -177,6 +180,12 @@ static inline void xyli_check_gives(void *token)
 static inline void xyli_check_takes(void *token)
 {
 	(void)token;
+}
+
+static inline unsigned xyli_check_setting(const char *name, unsigned otherwise)
+{
+	(void)name;
+	return otherwise;
 }
 
 static inline bool xyli_check_valgrind(void)

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "gc/check.h"
 #include "gc/world.h"
 #include "rt/buffers.h"
 #include "rt/kernel.h"
@@ -102,6 +103,8 @@ static void op_publish(struct xyli_shard *shard, struct xyli_op *op)
 	sqe_fill(sqe, op);
 	if (__builtin_expect(op->kind->prepare != NULL, 0))
 		op->kind->prepare(op, sqe);
+	if (xyli_check_on() && !op->internal)
+		sqe->flags |= shard->sqe_flags;
 	xyli_op_publish(op);
 }
 

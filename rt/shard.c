@@ -132,6 +132,7 @@ static void shard_init(struct xyli_shard *shard, const struct xyl_config *config
 	shard->credit = shard->turn_budget;
 	shard->task_limit = config->task_limit;
 	shard->busy = config->busy;
+	shard->sqe_flags = (uint8_t)xyli_check_setting("XYL_SQE_FLAGS", 0);
 	shard->now = xyli_clock();
 	shard->bell.kind = &bell_kind;
 	shard->bell.opcode = IORING_OP_READ;
@@ -166,6 +167,7 @@ struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_erro
 		goto fail_anchored;
 	}
 	shard->ring_entries = config->ring_entries ? config->ring_entries : ENTRIES_DEFAULT;
+	shard->ring_entries = xyli_check_setting("XYL_RING_ENTRIES", shard->ring_entries);
 	shard->sqpoll_idle_ms = config->sqpoll_idle_ms;
 	r = xyli_ring_open(shard->ring, shard->ring_entries, shard->sqpoll_idle_ms, false);
 	if (r < 0)

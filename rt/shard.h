@@ -71,6 +71,7 @@ struct xyli_shard {
 	unsigned number;
 	unsigned task_limit;
 	unsigned ring_entries, sqpoll_idle_ms; /* as configured */
+	uint8_t sqe_flags;		       /* of every SQE, check build: IOSQE_ASYNC, say */
 	uint32_t anchor;		       /* its own slot among the live shards */
 	int roots;			       /* the number of its table of the program's roots */
 	const struct xyli_wait *until;	       /* xyl_run: the task that the loop turns for */
