@@ -197,6 +197,34 @@ TEST(a_filter_of_io_uring_register_alone_is_named_and_nothing_leaks)
 	child_succeeds(run_unregistered, &filter);
 }
 
+/* Whoever waits for a task of a runtime that never came to be need not wait for ever. */
+static void run_refused_tasks(void *arg)
+{
+	struct xyl_task *driven, *started;
+	struct xyl_runtime *rt;
+
+	filter_install(arg);
+	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
+	driven = xyl_runtime_spawn(rt, XYL_HERE, nothing);
+	CHECK_EQ(xyl_runtime_drive(rt, 1), -EPERM);
+	CHECK(!xyl_is_done(driven)); /* the next drive may do better */
+	CHECK_EQ(xyl_runtime_stop(rt, XYL_SEC), 0);
+	CHECK(xyl_is_done(driven) && xyl_is_aborted(driven));
+	CHECK_EQ(xyl_result(driven), -ECANCELED);
+	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
+	started = xyl_runtime_spawn(rt, XYL_HERE, nothing);
+	CHECK_EQ(xyl_runtime_start(rt), -EPERM);
+	CHECK(xyl_is_done(started) && xyl_is_aborted(started));
+	CHECK(!xyl_runtime_spawn(rt, XYL_HERE, nothing));
+}
+
+TEST(a_runtime_that_never_ran_refuses_its_tasks)
+{
+	struct filter filter = { SYS_io_uring_register, EPERM };
+
+	child_succeeds(run_refused_tasks, &filter);
+}
+
 /* ---- limits ------------------------------------------------------------------------------ */
 
 static void descriptors_limit(size_t free)
