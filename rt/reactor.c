@@ -123,9 +123,12 @@ static bool ring_holds_back(const struct xyli_shard *shard)
 	       (shard->ring->deferred && !shard->ring->flagged);
 }
 
+/* What a system call that was interrupted did not take is to be submitted still. */
 bool xyli_ring_has_news(const struct xyli_shard *shard)
 {
-	return io_uring_cq_ready(&shard->ring->uring) || ring_holds_back(shard);
+	const struct io_uring *uring = &shard->ring->uring;
+
+	return io_uring_cq_ready(uring) || io_uring_sq_ready(uring) || ring_holds_back(shard);
 }
 
 /* Submit, and let held-back completions run; never wait. */

@@ -104,7 +104,7 @@ unsigned xyli_shard_turn(struct xyli_shard *shard);
 void xyli_ring_flush(struct xyli_shard *shard);
 void xyli_ring_enter(struct xyli_shard *shard);
 void xyli_ring_reap(struct xyli_shard *shard);
-bool xyli_ring_has_news(const struct xyli_shard *shard);   /* something to reap, or held back */
+bool xyli_ring_has_news(const struct xyli_shard *shard);   /* to reap or submit, or held back */
 bool xyli_ring_is_waiting(const struct xyli_shard *shard); /* asleep until a CQE, a bell, a timer */
 
 /* Recount all there is; aborts where something disagrees. */
