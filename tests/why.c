@@ -10,7 +10,9 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "rt/ring.h"
 #include "rt/shard.h"
+#include "spawn/runtime.h"
 #include "tests/child.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
@@ -223,6 +225,45 @@ TEST(a_runtime_that_never_ran_refuses_its_tasks)
 	struct filter filter = { SYS_io_uring_register, EPERM };
 
 	child_succeeds(run_refused_tasks, &filter);
+}
+
+static void check_unpollable(struct xyl_runtime *rt, int error, const char *word)
+{
+	CHECK_EQ(xyl_runtime_fd(rt), error);
+	if (!strstr(xyl_runtime_why(), word))
+		printf("     no \"%s\" in: %s\n", word, xyl_runtime_why());
+	CHECK(strstr(xyl_runtime_why(), word) != NULL);
+}
+
+/* Where the ring would have to be made anew, to be polled. */
+static void run_unpollable(void *arg)
+{
+	const struct filter *filter = arg;
+	struct census before;
+	struct xyl_runtime *rt;
+	bool anew;
+
+	xyl_collect();
+	before = census_take();
+	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
+	anew = rt->shard->ring->deferred;
+	filter_install(filter);
+	if (anew || filter->syscall != SYS_io_uring_setup)
+		check_unpollable(rt, -filter->error, strerror(filter->error));
+	CHECK(xyl_runtime_drive(rt, 1) >= 0);
+	CHECK_EQ(xyl_runtime_stop(rt, XYL_SEC), 0);
+	census_check(&before, rt);
+}
+
+TEST(a_runtime_that_cannot_be_polled_says_so_and_can_still_be_driven)
+{
+	struct filter filters[] = { { SYS_io_uring_setup, EPERM },
+				    { SYS_epoll_create1, EPERM },
+				    { SYS_timerfd_create, ENODEV },
+				    { SYS_epoll_ctl, ENOSPC } };
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
+		child_succeeds(run_unpollable, &filters[i]);
 }
 
 /* ---- limits ------------------------------------------------------------------------------ */
