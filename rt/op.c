@@ -196,9 +196,12 @@ static bool is_interrupted(int res)
 	return res == -EINTR || (res <= -512 && res >= -516);
 }
 
-/* io-wq ends a cancelled operation as interrupted, the others give ECANCELED. */
+/* io-wq ends a cancelled operation as interrupted, the others give ECANCELED.  It also
+ * says so of one that nobody cancelled, when it gets no thread to run it on. */
 static int op_result(const struct xyli_op *op, int res)
 {
+	if (res == -ECANCELED && !op->canceling)
+		return -EAGAIN;
 	if (!is_interrupted(res))
 		return res;
 	return op->canceling ? -ECANCELED : -EINTR;
