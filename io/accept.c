@@ -126,9 +126,9 @@ static void acceptor_arm(struct xyl_io *io)
 }
 
 /* Does this error say nothing about the next try? */
-static bool is_worth_retrying(int fd, int res)
+static bool is_worth_retrying(struct xyli_op *op, int res)
 {
-	return res == -ECANCELED || res == -ECONNABORTED || xyli_io_is_interrupted(fd, res);
+	return res == -ECANCELED || res == -ECONNABORTED || xyli_io_is_interrupted(op, res);
 }
 
 /* For the first in the queue; or for nobody. */
@@ -140,7 +140,7 @@ static void accept_result(struct xyl_io *io, int res)
 		acceptor->single = true;
 	else if (res >= 0 && !acceptor->queue.first)
 		store_put(io, res);
-	else if (acceptor->queue.first && !is_worth_retrying(io->fd, res))
+	else if (acceptor->queue.first && !is_worth_retrying(&acceptor->op, res))
 		queue_serve(acceptor, res);
 }
 

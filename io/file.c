@@ -40,8 +40,7 @@ static void file_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	struct xyl_io *io = op->handle;
 
 	(void)cqe_flags;
-	if (op->waiter && !op->life.canceling && !io->closing &&
-	    xyli_io_is_interrupted(op->fd, res)) {
+	if (op->waiter && !op->life.canceling && !io->closing && xyli_io_is_interrupted(op, res)) {
 		xyli_op_start(op->shard, op, op->waiter);
 		return;
 	}
@@ -178,7 +177,7 @@ static ssize_t open_deliver(struct file_op *op, int fd)
 static void open_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 {
 	(void)cqe_flags;
-	if ((res == -EINTR || res == -EAGAIN) && op->waiter && !op->life.canceling)
+	if (op->waiter && !op->life.canceling && xyli_io_is_interrupted(op, res))
 		xyli_op_start(op->shard, op, op->waiter);
 	else
 		xyli_op_wake(op, res >= 0 ? open_deliver((struct file_op *)op, res) : res);

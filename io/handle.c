@@ -20,6 +20,8 @@
 
 #include "io/birth.h"
 
+#define AGAIN_MAX 16 /* tries; then EAGAIN is the result */
+
 /* ---- the weak list of open handles ------------------------------------------------ */
 
 static uintptr_t hide(struct xyl_io *io)
@@ -278,13 +280,16 @@ static int fd_make_blocking(int fd, bool *ret_direct)
 	return 0;
 }
 
-bool xyli_io_is_interrupted(int fd, int res)
+bool xyli_io_is_interrupted(struct xyli_op *op, int res)
 {
 	bool direct;
 
-	if (res == -EAGAIN)
-		fd_make_blocking(fd, &direct);
-	return res == -EINTR || res == -EAGAIN;
+	if (res != -EAGAIN) {
+		op->again = 0;
+		return res == -EINTR;
+	}
+	fd_make_blocking(op->fd, &direct);
+	return op->again++ < AGAIN_MAX;
 }
 
 struct xyl_io *xyl_io_from_fd(int fd)
@@ -311,7 +316,7 @@ int xyli_io_use(struct xyl_io *io, struct xyli_shard *shard)
 	if (io->fd < 0 || io->closing)
 		return -EBADF;
 	if (__builtin_expect(shard->broken, 0))
-		return io->shard == shard ? XYLI_LOST : -EXDEV;
+		return io->shard && io->shard != shard ? -EXDEV : XYLI_LOST;
 	if (__builtin_expect(io->shard == shard, 1))
 		return 0;
 	if (!io->shard) {

@@ -101,7 +101,7 @@ static void receive_ended(struct xyl_io *io, int res)
 		io->shard->multishot_refused = true;
 	else if (res == -ENOBUFS)
 		receiver->starved = !xyli_buffers_more(io->shard->buffers);
-	else if (res == -ECANCELED || xyli_io_is_interrupted(io->fd, res))
+	else if (res == -ECANCELED || xyli_io_is_interrupted(&receiver->op, res))
 		return; /* again, if anyone still waits */
 	else if (io->in.queue.first)
 		queue_tell(io, res);

@@ -29,7 +29,7 @@ bool xyli_stream_goes_on(struct xyli_stream_op *op, int res)
 {
 	if (op_was_cut(op, res))
 		return false;
-	if (xyli_io_is_interrupted(op->op.fd, res))
+	if (xyli_io_is_interrupted(&op->op, res))
 		return true;
 	return op->whole && res > 0 && op->done + (size_t)res < op->want;
 }
@@ -235,6 +235,7 @@ static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
 	op->op.prompt = !reads || op->op.life.stubborn;
 	op->op.divisible = whole;
 	op->op.op_flags = 0;
+	op->op.again = 0;
 	if (socket && !reads)
 		op->op.op_flags = MSG_NOSIGNAL | (whole ? MSG_WAITALL : 0);
 	xyli_stream_advance(op, 0);

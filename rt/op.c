@@ -9,12 +9,15 @@
 #include "rt/op.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "gc/check.h"
 #include "gc/heap.h"
 #include "rt/shard.h"
+
+#define RETRY_NS XYL_MS
 
 static const char *const state_names[] = { "FREE", "QUEUED", "IN_KERNEL", "MULTISHOT",
 					   "NOTIFYING" };
@@ -72,16 +75,24 @@ static inline void op_unlink(struct xyli_op *op)
 	op->crowded = false;
 }
 
+static inline void op_unask(struct xyli_op *op)
+{
+	struct xyli_shard *shard = op->shard;
+
+	xyli_ops_remove(op->patient ? &shard->retries : &shard->cancels, op);
+	if (op->patient && !shard->retries.first)
+		xyli_timer_stop(&shard->timers, &shard->retry_timer);
+	op->patient = false;
+}
+
 /* Carry out the rest of it. */
 static inline __attribute__((always_inline)) void op_do(struct xyli_op *op, unsigned todo,
 							int result, unsigned cqe_flags)
 {
-	struct xyli_shard *shard = op->shard;
-
 	if (todo & XYLI_DO_UNLINK)
 		op_unlink(op);
 	if (__builtin_expect(todo & XYLI_DO_UNASK, 0))
-		xyli_ops_remove(&shard->cancels, op);
+		op_unask(op);
 	if (todo & XYLI_DO_UNPIN)
 		op_unpin(op);
 	if (todo & XYLI_DO_SETTLE)
@@ -200,10 +211,39 @@ void xyli_op_cancel_sent(struct xyli_op *op)
 	op_do(op, op_step(op, XYLI_EV_CANCEL_SENT), 0, 0);
 }
 
+static void ops_retry(struct xyli_timer *timer)
+{
+	struct xyli_shard *shard =
+		(struct xyli_shard *)((char *)timer - offsetof(struct xyli_shard, retry_timer));
+
+	while (shard->retries.first) {
+		struct xyli_op *op = shard->retries.first;
+
+		op_unask(op);
+		xyli_ops_append(&shard->cancels, op);
+	}
+}
+
+static bool retry_soon(struct xyli_shard *shard)
+{
+	if (shard->retries.first)
+		return true; /* the timer runs */
+	shard->retry_timer.fire = ops_retry;
+	return xyli_timer_start(&shard->timers, &shard->retry_timer, xyli_clock() + RETRY_NS) == 0;
+}
+
+/* ENOENT: it was just being tried anew, neither polled nor running.  EALREADY: it runs,
+ * and has been interrupted; but it may be past the point where it would notice, and then
+ * go on waiting.  To ask at once could be for ever: it may not be interruptible. */
 void xyli_op_cancel_missed(struct xyli_op *op, int res)
 {
-	if (res == -ENOENT && op_step(op, XYLI_EV_CANCEL_MISSED) & XYLI_DO_ASK)
-		xyli_ops_append(&op->shard->cancels, op);
+	struct xyli_shard *shard = op->shard;
+
+	if ((res != -ENOENT && res != -EALREADY) ||
+	    !(op_step(op, XYLI_EV_CANCEL_MISSED) & XYLI_DO_ASK))
+		return;
+	op->patient = res == -EALREADY && retry_soon(shard);
+	xyli_ops_append(op->patient ? &shard->retries : &shard->cancels, op);
 }
 
 void xyli_op_lose(struct xyli_op *op)
@@ -246,9 +286,12 @@ static bool is_interrupted(int res)
 	return res == -EINTR || (res <= -512 && res >= -516);
 }
 
-/* io-wq ends a cancelled operation as interrupted, the others give ECANCELED. */
+/* io-wq ends a cancelled operation as interrupted, the others give ECANCELED.  It also
+ * says so of one that nobody cancelled, when it gets no thread to run it on. */
 static int op_result(const struct xyli_op *op, int res)
 {
+	if (res == -ECANCELED && !op->life.canceling && op->kind->restarts)
+		return -EAGAIN;
 	if (!is_interrupted(res))
 		return res;
 	return op->life.canceling ? -ECANCELED : -EINTR;

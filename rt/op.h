@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "rt/life.h"
+#include "rt/timer.h"
 #include "xylem/xylem.h"
 
 struct xyli_shard;
@@ -56,10 +57,12 @@ struct xyli_op {
 	uint16_t ioprio; /* multishot flags */
 	uint8_t opcode;
 	uint8_t sqe_flags;
+	uint8_t again; /* so often EAGAIN has started it anew */
 	struct xyli_life life;
 	bool kernel_writes : 1; /* into buf */
 	bool internal : 1;	/* the shard's own: not counted, not aborted */
 	bool prompt : 1;	/* most likely done as soon as it is submitted: a write, a file */
+	bool patient : 1;	/* its cancel is to be repeated later: on retries, not on cancels */
 	bool crowded : 1;	/* on the crowd, not on the backlog */
 	bool divisible : 1;	/* a part of it is as good: the rest will be asked for */
 	uint16_t buf_group;	/* provided buffers to choose from, with IOSQE_BUFFER_SELECT */
@@ -77,8 +80,10 @@ xyl_pending xyli_op_await(struct xyli_shard *shard, struct xyli_op *op);
  * reaches the kernel. */
 void xyli_op_cancel(struct xyli_op *op);
 
-/* The cancel's own CQE: only its target's counts, but a cancel that missed is repeated. */
+/* The cancel's own CQE: only its target's counts, but a cancel that missed is repeated;
+ * in a while, if the kernel is at work on the target just now. */
 void xyli_op_cancel_missed(struct xyli_op *op, int res);
+void xyli_ops_retry(struct xyli_timer *timer);
 
 /* Give the waiter, if there still is one, its result. */
 void xyli_op_wake(struct xyli_op *op, ssize_t result);

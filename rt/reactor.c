@@ -198,9 +198,11 @@ void xyli_ring_flush(struct xyli_shard *shard)
 
 /* ---- 6: enter ------------------------------------------------------------------- */
 
+/* What a system call that was interrupted did not take is to be submitted still. */
 bool xyli_ring_has_news(const struct xyli_shard *shard)
 {
-	return xyli_kernel_ready(shard->ring) || xyli_kernel_holds_back(shard->ring);
+	return xyli_kernel_ready(shard->ring) || xyli_kernel_unsubmitted(shard->ring) ||
+	       xyli_kernel_holds_back(shard->ring);
 }
 
 /* Submit, and let held-back completions run; never wait. */
@@ -264,6 +266,13 @@ static bool ring_is_prompt(struct xyli_shard *shard)
 	return xyli_kernel_ready(shard->ring) > 0;
 }
 
+/* By its bell, or, without a ring, by looking at it. */
+static bool shard_can_be_woken(const struct xyli_shard *shard)
+{
+	return shard->broken || xyli_op_in_kernel(&shard->bell);
+}
+
+/* Submitting may have failed, and poisoned the shard: then there are tasks to resume. */
 static void ring_sleep(struct xyli_shard *shard)
 {
 	struct nap nap = { .shard = shard, .ns = xyli_timers_next(&shard->timers) };
@@ -279,9 +288,8 @@ static void ring_sleep(struct xyli_shard *shard)
 	if (ring_is_prompt(shard))
 		return;
 	bell_arm(shard);
-	if ((!xyli_op_in_kernel(&shard->bell) && !shard->broken) ||
-	    !xyli_inbox_sleep(&shard->inbox)) {
-		enter_briefly(shard); /* who cannot be woken, or has been, does not sleep */
+	if (shard->ready.first || !shard_can_be_woken(shard) || !xyli_inbox_sleep(&shard->inbox)) {
+		enter_briefly(shard);
 		return;
 	}
 	xyli_world_park(nap_take, &nap);

@@ -178,6 +178,8 @@ int xyli_ring_poll_fd(struct xyli_ring *ring)
 		return ring->uring.ring_fd;
 	if (ring->notify_fd < 0)
 		r = ring_notify(ring);
+	if (r < 0)
+		xyli_why_ring(r);
 	return r < 0 ? r : ring->notify_fd;
 }
 

@@ -187,9 +187,12 @@ fail:
 int xyli_shard_poll_fd(struct xyli_shard *shard)
 {
 	struct xyli_ring *ring = shard->ring, pollable;
+	int r;
 
-	if (ring->deferred && !ring->claimed &&
-	    xyli_ring_open(&pollable, shard->ring_entries, shard->sqpoll_idle_ms, true) == 0) {
+	if (ring->deferred && !ring->claimed) {
+		r = xyli_ring_open(&pollable, shard->ring_entries, shard->sqpoll_idle_ms, true);
+		if (r < 0)
+			return r; /* polling the other would miss things */
 		xyli_ring_close(ring);
 		*ring = pollable;
 	}

@@ -46,9 +46,11 @@ struct xyli_shard {
 	struct xyli_ops crowd;	   /* QUEUED, too: files, more than the CQ has room for */
 	unsigned files, files_max; /* in the kernel, which will complete whatever happens */
 	struct xyli_ops cancels;   /* IN_KERNEL, to be cancelled */
-	bool prompt;		   /* something submitted now is most likely done at once */
-	int broken;		   /* the ring failed with this: no operation is started any more */
-	struct xyli_op bell;	   /* reads the inbox's eventfd while the shard may sleep */
+	struct xyli_ops retries;   /* to be cancelled, again, when the timer fires */
+	struct xyli_timer retry_timer;
+	bool prompt;	     /* something submitted now is most likely done at once */
+	int broken;	     /* the ring failed with this: no operation is started any more */
+	struct xyli_op bell; /* reads the inbox's eventfd while the shard may sleep */
 	uint64_t bell_count;
 
 	struct xyli_buffers *buffers; /* provided to the kernel for receives; NULL: not yet */
@@ -116,7 +118,7 @@ unsigned xyli_shard_turn(struct xyli_shard *shard);
 void xyli_ring_flush(struct xyli_shard *shard);
 void xyli_ring_enter(struct xyli_shard *shard);
 void xyli_ring_reap(struct xyli_shard *shard);
-bool xyli_ring_has_news(const struct xyli_shard *shard);   /* something to reap, or held back */
+bool xyli_ring_has_news(const struct xyli_shard *shard);   /* to reap or submit, or held back */
 bool xyli_ring_is_waiting(const struct xyli_shard *shard); /* asleep until a CQE, a bell, a timer */
 
 /* Recount all there is; aborts where something disagrees. */

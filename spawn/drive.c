@@ -8,6 +8,7 @@
  * ring.
  */
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ static int drive_watch(int epoll_fd, int fd)
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-static int drive_open(struct xyl_runtime *rt)
+static int drive_open(struct xyl_runtime *rt, int ring_fd)
 {
 	int r = 0;
 
@@ -35,25 +36,36 @@ static int drive_open(struct xyl_runtime *rt)
 	if (r == 0)
 		r = drive_watch(rt->drive_fd, rt->shard->inbox.bell_fd);
 	if (r == 0)
-		r = xyli_shard_poll_fd(rt->shard);
-	if (r >= 0)
-		r = drive_watch(rt->drive_fd, r);
+		r = drive_watch(rt->drive_fd, ring_fd);
 	if (r < 0)
 		xyli_drive_done(rt);
 	return r;
 }
 
+static void drive_refused(int error)
+{
+	if (error == -EMFILE || error == -ENFILE)
+		xyli_why_ring(error);
+	else
+		xyli_why_set("no descriptor to drive by: %s", strerror(-error));
+}
+
 int xyl_runtime_fd(struct xyl_runtime *rt)
 {
-	int r;
+	int ring_fd, r;
 
 	if (rt->state != XYLI_RT_BY_HAND)
 		return -EINVAL;
 	if (rt->drive_fd >= 0)
 		return rt->drive_fd;
-	r = drive_open(rt);
-	if (r < 0)
+	ring_fd = xyli_shard_poll_fd(rt->shard);
+	if (ring_fd < 0)
+		return ring_fd;
+	r = drive_open(rt, ring_fd);
+	if (r < 0) {
+		drive_refused(r);
 		return r;
+	}
 	xyli_drive_end(rt);
 	return rt->drive_fd;
 }

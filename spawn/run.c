@@ -38,6 +38,8 @@ static __attribute__((noinline)) ssize_t run_on_this_stack(struct xyl_runtime *r
 			xyli_shard_turn(shard);
 		result = xyl_result(task);
 		shard->until = NULL;
+	} else {
+		xyli_why_set("no memory for the first task");
 	}
 	xyli_shard_leave(shard);
 	return result;

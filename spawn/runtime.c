@@ -50,6 +50,17 @@ static void runtime_close(struct xyl_runtime *rt)
 	xyli_shard_close(rt->shard);
 }
 
+/* Its ring could not be claimed, ever: no task has run, and those on their way are refused. */
+static void runtime_abandon(struct xyl_runtime *rt)
+{
+	struct xyli_shard *shard = rt->shard;
+
+	shard->stopping = true;
+	while (atomic_load(&shard->arriving) > 0 || !xyli_inbox_is_empty(&shard->inbox))
+		xyli_inbox_deliver(&shard->inbox);
+	runtime_close(rt);
+}
+
 /* ---- by hand -------------------------------------------------------------------- */
 
 static __attribute__((noinline)) int drive_on_this_stack(struct xyl_runtime *rt, unsigned turns)
@@ -93,10 +104,8 @@ static __attribute__((noinline)) void thread_on_this_stack(struct xyl_runtime *r
 
 	rt->error = xyli_shard_enter(shard, __builtin_frame_address(0));
 	xyli_latch_open(rt->started);
-	if (rt->error < 0) {
-		runtime_close(rt);
-		return;
-	}
+	if (rt->error < 0)
+		return; /* whoever waits for the start abandons it */
 	while (!shard->stopping || !xyli_quiesce_step(shard))
 		xyli_shard_turn(shard);
 	rt->lost = xyli_quiesce_is_lost(shard) ? XYLI_LOST : 0;
@@ -117,6 +126,7 @@ static void *thread_run(void *arg)
 		xyli_latch_open(rt->started);
 		return NULL;
 	}
+	rt->attached = true;
 	xyl_root_drop(root);
 	thread_on_this_stack(rt);
 	xyli_latch_open(stopped);
@@ -150,6 +160,16 @@ static void thread_end(struct xyl_runtime *rt)
 	rt->state = XYLI_RT_STOPPED;
 }
 
+/* The thread could tell only itself. */
+static void start_failed(const struct xyl_runtime *rt)
+{
+	if (rt->attached)
+		xyli_why_ring(rt->error);
+	else
+		xyli_why_set("the shard's thread cannot be attached to the collector: %s",
+			     strerror(-rt->error));
+}
+
 int xyl_runtime_start(struct xyl_runtime *rt)
 {
 	xyl_root root;
@@ -164,8 +184,10 @@ int xyl_runtime_start(struct xyl_runtime *rt)
 		return -ENOMEM;
 	}
 	root = xyl_root_add(rt); /* until the thread has it on its own stack */
-	if (!root.generation)
+	if (!root.generation) {
+		xyli_why_set("no memory for a thread's start");
 		return -ENOMEM;
+	}
 	rt->state = XYLI_RT_STARTED;
 	atomic_store(&rt->shard->driver, rt); /* no thread's own address: it is not ours any more */
 	r = thread_create(rt, &root);
@@ -180,7 +202,9 @@ int xyl_runtime_start(struct xyl_runtime *rt)
 	if (rt->error < 0) {
 		thread_end(rt);
 		xyl_root_drop(&root);
-		xyli_why_ring(rt->error); /* the thread told only itself */
+		runtime_abandon(rt);
+		xyli_latch_open(rt->stopped); /* another thread may be in a stop already */
+		start_failed(rt);
 	}
 	return rt->error;
 }
@@ -220,16 +244,17 @@ static __attribute__((noinline)) int stop_on_this_stack(struct xyl_runtime *rt, 
 	int64_t until = xyli_clock_add(xyli_clock(), deadline_ns);
 	int r = xyli_shard_enter(rt->shard, __builtin_frame_address(0));
 
-	if (r < 0) { /* it never ran: nothing is outstanding */
+	if (r < 0) {
+		runtime_abandon(rt);
 		r = 0;
 	} else {
 		r = xyli_quiesce(rt->shard, until);
 		xyli_shard_leave(rt->shard);
+		if (r == 0)
+			runtime_close(rt);
 	}
-	if (r == 0) {
-		runtime_close(rt);
+	if (r == 0)
 		rt->state = XYLI_RT_STOPPED;
-	}
 	return r;
 }
 

@@ -27,7 +27,8 @@ struct xyl_runtime {
 	struct xyli_latch *stopped; /* the thread has quiesced and left */
 	struct xyli_post stop_post;
 	atomic_bool stop_asked, joined;
-	int error;		      /* of the thread's start */
+	bool attached;		      /* the thread is, or was */
+	int error;		      /* of its start */
 	int lost;		      /* of its end: the ring had failed; 0 */
 	int drive_fd, drive_timer_fd; /* for xyl_runtime_fd; -1 */
 };

@@ -10,7 +10,9 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "rt/ring.h"
 #include "rt/shard.h"
+#include "spawn/runtime.h"
 #include "tests/child.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
@@ -195,6 +197,73 @@ TEST(a_filter_of_io_uring_register_alone_is_named_and_nothing_leaks)
 	struct filter filter = { SYS_io_uring_register, EPERM };
 
 	child_succeeds(run_unregistered, &filter);
+}
+
+/* Whoever waits for a task of a runtime that never came to be need not wait for ever. */
+static void run_refused_tasks(void *arg)
+{
+	struct xyl_task *driven, *started;
+	struct xyl_runtime *rt;
+
+	filter_install(arg);
+	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
+	driven = xyl_runtime_spawn(rt, XYL_HERE, nothing);
+	CHECK_EQ(xyl_runtime_drive(rt, 1), -EPERM);
+	CHECK(!xyl_is_done(driven)); /* the next drive may do better */
+	CHECK_EQ(xyl_runtime_stop(rt, XYL_SEC), 0);
+	CHECK(xyl_is_done(driven) && xyl_is_aborted(driven));
+	CHECK_EQ(xyl_result(driven), -ECANCELED);
+	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
+	started = xyl_runtime_spawn(rt, XYL_HERE, nothing);
+	CHECK_EQ(xyl_runtime_start(rt), -EPERM);
+	CHECK(xyl_is_done(started) && xyl_is_aborted(started));
+	CHECK(!xyl_runtime_spawn(rt, XYL_HERE, nothing));
+}
+
+TEST(a_runtime_that_never_ran_refuses_its_tasks)
+{
+	struct filter filter = { SYS_io_uring_register, EPERM };
+
+	child_succeeds(run_refused_tasks, &filter);
+}
+
+static void check_unpollable(struct xyl_runtime *rt, int error, const char *word)
+{
+	CHECK_EQ(xyl_runtime_fd(rt), error);
+	if (!strstr(xyl_runtime_why(), word))
+		printf("     no \"%s\" in: %s\n", word, xyl_runtime_why());
+	CHECK(strstr(xyl_runtime_why(), word) != NULL);
+}
+
+/* Where the ring would have to be made anew, to be polled. */
+static void run_unpollable(void *arg)
+{
+	const struct filter *filter = arg;
+	struct census before;
+	struct xyl_runtime *rt;
+	bool anew;
+
+	xyl_collect();
+	before = census_take();
+	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
+	anew = rt->shard->ring->deferred;
+	filter_install(filter);
+	if (anew || filter->syscall != SYS_io_uring_setup)
+		check_unpollable(rt, -filter->error, strerror(filter->error));
+	CHECK(xyl_runtime_drive(rt, 1) >= 0);
+	CHECK_EQ(xyl_runtime_stop(rt, XYL_SEC), 0);
+	census_check(&before, rt);
+}
+
+TEST(a_runtime_that_cannot_be_polled_says_so_and_can_still_be_driven)
+{
+	struct filter filters[] = { { SYS_io_uring_setup, EPERM },
+				    { SYS_epoll_create1, EPERM },
+				    { SYS_timerfd_create, ENODEV },
+				    { SYS_epoll_ctl, ENOSPC } };
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
+		child_succeeds(run_unpollable, &filters[i]);
 }
 
 /* ---- limits ------------------------------------------------------------------------------ */

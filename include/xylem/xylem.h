@@ -420,7 +420,7 @@ XYL_API int xyl_runtime_start(struct xyl_runtime *rt);	/* -EBUSY: driven, starte
 
 /* Readable: time to drive.  Owned by rt.  Best asked for before the first drive: only
  * then can the ring be made for it (afterwards, on Linux 6.18, completions of eventfds
- * may go unnoticed).  -EINVAL: started or stopped. */
+ * may go unnoticed).  -EINVAL: started or stopped; else xyl_runtime_why says it. */
 XYL_API int xyl_runtime_fd(struct xyl_runtime *rt);
 
 /* Any attached thread.  NULL as with xyl_spawn.  A runtime that begins to stop, or has
