@@ -39,6 +39,12 @@ __attribute__((noinline)) static void fill(size_t offset, bool hold)
 	}
 }
 
+static void let_go(void)
+{
+	memset(weak, 0, sizeof(weak));
+	memset(held, 0, sizeof(held));
+}
+
 static void collect(void)
 {
 	stack_clear();
@@ -53,6 +59,7 @@ TEST(a_weak_reference_gives_its_target_while_something_else_holds_it)
 	CHECK_EQ(living(), OBJECTS);
 	for (int i = 0; i < OBJECTS; i++)
 		CHECK(xyl_weak_get(weak[i]) == held[i]);
+	let_go();
 }
 
 TEST(a_weak_reference_does_not_keep_its_target)
@@ -60,6 +67,7 @@ TEST(a_weak_reference_does_not_keep_its_target)
 	fill(0, false);
 	collect();
 	CHECK(living() < FEW);
+	let_go();
 }
 
 TEST(targets_that_are_let_go_die_then_and_not_before)
@@ -71,6 +79,7 @@ TEST(targets_that_are_let_go_die_then_and_not_before)
 	collect();
 	CHECK(living() >= OBJECTS / 2);
 	CHECK(living() < OBJECTS / 2 + FEW);
+	let_go();
 }
 
 TEST(the_target_may_lie_inside_an_object)
@@ -82,6 +91,7 @@ TEST(the_target_may_lie_inside_an_object)
 	memset(held, 0, sizeof(held));
 	collect();
 	CHECK(living() < FEW);
+	let_go();
 }
 
 TEST(two_weak_references_to_one_object_are_both_cleared)
@@ -96,6 +106,7 @@ TEST(two_weak_references_to_one_object_are_both_cleared)
 	for (int i = 0; i < OBJECTS; i += 2)
 		CHECK((xyl_weak_get(weak[i]) == NULL) == (xyl_weak_get(weak[i + 1]) == NULL));
 	CHECK(living() < FEW);
+	let_go();
 }
 
 TEST(a_weak_reference_that_dies_first_does_no_harm)
@@ -109,6 +120,7 @@ TEST(a_weak_reference_that_dies_first_does_no_harm)
 	}
 	memset(held, 0, sizeof(held));
 	collect();
+	let_go();
 }
 
 TEST(what_is_not_in_collected_memory_never_dies)
@@ -141,6 +153,7 @@ TEST(cycles_die)
 	fill_cycles();
 	collect();
 	CHECK(living() < FEW);
+	let_go();
 }
 
 /* ---- the frame of a task -------------------------------------------------------------- */
