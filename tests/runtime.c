@@ -811,8 +811,10 @@ TEST(run_says_when_it_could_not_stop_in_time)
 	struct xyl_config config = { .quiesce_ns = XYL_MS };
 	int bell = eventfd(0, EFD_CLOEXEC);
 
+	test_leaves(LEAVES_SHARDS | LEAVES_DESCRIPTORS | LEAVES_OBJECTS,
+		    "a shard in the graveyard, with its ring, its doorbell and its pins");
 	CHECK_EQ(xyl_run_with(&config, overrun, .fd = bell), -ETIMEDOUT);
-	close(bell); /* that shard is in the graveyard: it keeps its ring */
+	close(bell);
 }
 
 /* ---- two at once ------------------------------------------------------------------------------ */
