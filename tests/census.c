@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The census after every test: it names what a test left, and passes one that did not. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "tests/child.h"
 #include "tests/harness.h"
 #include "tests/leftovers.h"
+#include "tests/living.h"
 #include "xylem/xylem.h"
 
 #define BUFFER_BYTES ((size_t)1 << 20)
@@ -207,20 +209,33 @@ TEST(a_root_that_is_still_held_is_dumped)
 	fails(leave_a_root, "left: 1 roots, where there were 0\nroot 0.0 -> ");
 }
 
+/* Asked once the heap is there. */
+static bool heap_is_counted(void)
+{
+	xyl_collect();
+	return living_is_certain();
+}
+
 TEST(a_buffer_that_only_a_static_names_is_told)
 {
-	fails(leave_a_buffer, " objects, where there were 0 in 0; the largest:\n");
+	if (!heap_is_counted())
+		SKIP("under valgrind the heap is not counted");
+	fails(leave_a_buffer, " objects, where there were ");
 	CHECK(strstr(said, "left: an object of 1048") != NULL);
 }
 
 TEST(small_objects_that_live_are_told_together)
 {
-	fails(leave_a_list, " objects, where there were 0 in 0; the largest:\n");
+	if (!heap_is_counted())
+		SKIP("under valgrind the heap is not counted");
+	fails(leave_a_list, " objects, where there were ");
 }
 
 #ifdef XYL_CHECK
 TEST(the_check_build_says_where_what_lives_was_allocated)
 {
+	if (!heap_is_counted())
+		SKIP("under valgrind the heap is not counted");
 	fails(leave_a_buffer, "0 bytes into a collected object of 1048576 bytes, born at\n");
 }
 #endif
@@ -244,11 +259,13 @@ static void leave_garbage(void)
 		CHECK(xyl_alloc(BUFFER_BYTES) != NULL);
 }
 
-/* It starts the collector, so it is attached, and the thread of the census is not. */
+/* Where this is the first to use the collector, the thread of the census is not attached. */
 static void *run_a_nap(void *unused)
 {
+	int attached = xyl_thread_attach();
 	struct xyl_runtime *rt;
 
+	CHECK(attached == 0 || attached == -EALREADY);
 	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
 	CHECK(xyl_runtime_spawn(rt, XYL_HERE, nap) != NULL);
 	CHECK_EQ(xyl_runtime_drive(rt, 1), 1);

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -172,8 +173,27 @@ static struct list threads_now(void)
 	return now;
 }
 
+static void *do_nothing(void *unused)
+{
+	return unused;
+}
+
+/* With the first thread that a program makes, TSan makes one of its own. */
+static void threads_settle(void)
+{
+	static bool settled;
+	pthread_t thread;
+
+	if (settled)
+		return;
+	settled = true;
+	CHECK_EQ(pthread_create(&thread, NULL, do_nothing, NULL), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
 static void threads_note(void)
 {
+	threads_settle();
 	list_clear(&threads);
 	threads = threads_now();
 }

@@ -56,6 +56,12 @@ bool living_heap_is_there(void)
 	return GC_is_init_called();
 }
 
+/* Valgrind maps memory so low that plain integers name large objects. */
+bool living_is_certain(void)
+{
+	return !xyli_check_valgrind();
+}
+
 /* ---- what lives ---------------------------------------------------------------------- */
 
 static void objects_add(struct objects *objects, uintptr_t hidden, size_t bytes)
@@ -199,7 +205,7 @@ void living_tell(void)
 	struct objects now = { NULL, 0, 0, 0 };
 	size_t told = 0;
 
-	if (!living_heap_is_there())
+	if (!living_heap_is_there() || !living_is_certain())
 		return;
 	if (objects_left(&now)) {
 		leftover("%zu bytes live in %zu objects, where there were %zu in %zu; the largest:",

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 bool living_heap_is_there(void); /* asking does not start it */
+bool living_is_certain(void);	 /* else nothing is told; of a heap that is there */
 
 void living_note(void); /* as the last collection left it */
 void living_tell(void); /* collects, and runs finalizers */
