@@ -10,12 +10,11 @@
 #include <unistd.h>
 
 #include "spawn/runtime.h"
+#include "tests/asyncs.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
-
-#define LONG_NS (3600 * XYL_SEC)
 
 struct seen {
 	ssize_t first, second;
@@ -97,19 +96,6 @@ TEST(twice_is_once)
 	check_aborted_once(task, &seen);
 	CHECK_EQ(drive_stats(&driven).aborted, 1);
 	drive_end(&driven);
-}
-
-struct give {
-	struct xyl_frame frame;
-	ssize_t value;
-};
-
-static xyl_step give(void *frame)
-{
-	struct give *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_END(self->value);
 }
 
 TEST(aborting_a_finished_task_does_nothing)

@@ -6,43 +6,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "rt/clock.h"
 #include "spawn/runtime.h"
+#include "tests/asyncs.h"
 #include "tests/child.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
 
-#define LONG_NS (3600 * XYL_SEC)
 #define SHORT_NS XYL_MS
-
-static int64_t real_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * XYL_SEC + ts.tv_nsec;
-}
 
 static void pass_time(int64_t ns)
 {
-	int64_t until = real_clock() + ns;
+	int64_t until = xyli_clock() + ns;
 
-	while (real_clock() < until)
+	while (xyli_clock() < until)
 		;
-}
-
-struct give {
-	struct xyl_frame frame;
-	ssize_t value;
-};
-
-static xyl_step give(void *frame)
-{
-	struct give *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_END(self->value);
 }
 
 static uint32_t timers_running(void)
@@ -64,9 +44,9 @@ static xyl_step bound_sleep(void *frame)
 	struct bound_sleep *self = frame;
 
 	XYL_BEGIN(self)
-	self->before = real_clock();
+	self->before = xyli_clock();
 	XYL_AWAIT(self->n, xyl_within(xyl_sleep(self->sleep_ns), self->bound_ns));
-	CHECK(self->n == 0 || self->bound_ns <= 0 || real_clock() >= self->before + self->bound_ns);
+	CHECK(self->n == 0 || self->bound_ns <= 0 || xyli_clock() >= self->before + self->bound_ns);
 	CHECK(self->in_a_crowd || timers_running() == 0);
 	CHECK(!xyl_is_aborted(xyl_self()));
 	XYL_AWAIT(self->again, xyl_sleep(1));

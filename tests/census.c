@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/asyncs.h"
 #include "tests/child.h"
 #include "tests/harness.h"
 #include "tests/leftovers.h"
@@ -111,20 +112,6 @@ static void leave_a_thread(void)
 	pthread_setname_np(thread, "idler");
 }
 
-struct nap {
-	struct xyl_frame frame;
-	ssize_t n;
-};
-
-static xyl_step nap(void *frame)
-{
-	struct nap *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_sleep(3600 * XYL_SEC));
-	XYL_END(self->n);
-}
-
 struct ask {
 	struct xyl_frame frame;
 	struct xyl_io *io;
@@ -148,8 +135,8 @@ static void leave_a_runtime(void)
 
 	CHECK_EQ(pipe(fds), 0);
 	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
-	CHECK(xyl_runtime_spawn(rt, XYL_HERE, nap) != NULL);
-	CHECK(xyl_runtime_spawn(rt, XYL_HERE, nap) != NULL);
+	CHECK(xyl_runtime_spawn(rt, XYL_HERE, sleep_for, .ns = LONG_NS) != NULL);
+	CHECK(xyl_runtime_spawn(rt, XYL_HERE, sleep_for, .ns = LONG_NS) != NULL);
 	CHECK(xyl_runtime_spawn(rt, XYL_HERE, ask, .io = xyl_io_from_fd(fds[0]),
 				.byte = xyl_alloc_bytes(1)) != NULL);
 	CHECK_EQ(xyl_runtime_drive(rt, 1), 3);
@@ -267,7 +254,7 @@ static void *run_a_nap(void *unused)
 
 	CHECK(attached == 0 || attached == -EALREADY);
 	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
-	CHECK(xyl_runtime_spawn(rt, XYL_HERE, nap) != NULL);
+	CHECK(xyl_runtime_spawn(rt, XYL_HERE, sleep_for, .ns = LONG_NS) != NULL);
 	CHECK_EQ(xyl_runtime_drive(rt, 1), 1);
 	CHECK_EQ(xyl_runtime_stop(rt, XYL_SEC), 0);
 	CHECK_EQ(xyl_thread_detach(), 0);

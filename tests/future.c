@@ -7,37 +7,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "rt/clock.h"
 #include "spawn/runtime.h"
+#include "tests/asyncs.h"
 #include "tests/child.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
-
-#define LONG_NS (3600 * XYL_SEC)
-
-static int64_t real_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * XYL_SEC + ts.tv_nsec;
-}
-
-struct get {
-	struct xyl_frame frame;
-	struct xyl_future *future;
-	ssize_t n;
-};
-
-static xyl_step get(void *frame)
-{
-	struct get *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_future_get(self->future));
-	XYL_END(self->n);
-}
 
 /* ---- set and get ------------------------------------------------------------------------ */
 
@@ -104,11 +81,11 @@ TEST(any_number_wait_and_an_aborted_one_leaves_the_rest)
 TEST(a_thread_waits_for_as_long_as_it_says)
 {
 	struct xyl_future *future = xyl_future_new();
-	int64_t start = real_clock();
+	int64_t start = xyli_clock();
 
 	CHECK_EQ(xyl_future_wait(future, 0), -ETIMEDOUT);
 	CHECK_EQ(xyl_future_wait(future, 2 * XYL_MS), -ETIMEDOUT);
-	CHECK(real_clock() - start >= 2 * XYL_MS);
+	CHECK(xyli_clock() - start >= 2 * XYL_MS);
 	CHECK_EQ(xyl_future_set(future, 3), 0);
 	CHECK_EQ(xyl_future_wait(future, 0), 3);
 	CHECK_EQ(xyl_future_wait(future, -1), 3);
@@ -241,7 +218,7 @@ TEST(a_thread_and_a_task_wake_each_other_in_turns)
 
 /* ---- later ------------------------------------------------------------------------------------------ */
 
-struct give {
+struct give_later {
 	struct xyl_frame frame;
 	ssize_t value;
 	int64_t ns;
@@ -249,9 +226,9 @@ struct give {
 	ssize_t n;
 };
 
-static xyl_step give(void *frame)
+static xyl_step give_later(void *frame)
 {
-	struct give *self = frame;
+	struct give_later *self = frame;
 
 	XYL_BEGIN(self)
 	if (self->marked)
@@ -281,15 +258,16 @@ LATER_FRAME(later_call)
 	struct later_call *self = frame;
 
 	XYL_BEGIN(self)
-	self->later = xyl_later(xyl_call(give, .value = 5, .marked = self->marked));
+	self->later = xyl_later(xyl_call(give_later, .value = 5, .marked = self->marked));
 	CHECK(self->later != NULL);
 	CHECK_EQ(*self->marked, 0); /* it has not begun */
-	self->other = xyl_later(xyl_call(give, .value = 6, .ns = XYL_MS, .marked = self->marked));
+	self->other =
+		xyl_later(xyl_call(give_later, .value = 6, .ns = XYL_MS, .marked = self->marked));
 	XYL_AWAIT(self->n, xyl_yield());
 	CHECK_EQ(*self->marked, 2);
 	XYL_AWAIT(self->n, xyl_future_get(self->later));
 	CHECK_EQ(self->n, 5);
-	XYL_AWAIT(self->n, xyl_call(give, .value = 7));
+	XYL_AWAIT(self->n, xyl_call(give_later, .value = 7));
 	CHECK_EQ(self->n, 7);
 	XYL_AWAIT(self->n, xyl_future_get(self->other));
 	XYL_END(self->n);
@@ -330,7 +308,7 @@ LATER_FRAME(later_waits)
 	XYL_BEGIN(self)
 	self->gate = xyl_future_new();
 	self->scope = xyl_scope_new(NULL);
-	self->task = xyl_scope_spawn(self->scope, give, .value = 3, .ns = XYL_MS);
+	self->task = xyl_scope_spawn(self->scope, give_later, .value = 3, .ns = XYL_MS);
 	self->later = xyl_later(xyl_join(self->task));
 	self->other = xyl_later(xyl_join(self->task));
 	XYL_AWAIT(self->n, xyl_join(self->task));
@@ -348,7 +326,7 @@ LATER_FRAME(later_waits)
 	XYL_AWAIT(self->n, xyl_future_get(self->other));
 	CHECK_EQ(self->n, 4);
 
-	self->task = xyl_scope_spawn(self->scope, give, .ns = LONG_NS);
+	self->task = xyl_scope_spawn(self->scope, give_later, .ns = LONG_NS);
 	self->later = xyl_later(xyl_scope_join(self->scope));
 	self->other = xyl_later(xyl_scope_close(self->scope));
 	XYL_AWAIT(self->n, xyl_future_get(self->other));
@@ -369,7 +347,8 @@ LATER_FRAME(later_bounds)
 
 	XYL_BEGIN(self)
 	self->later = xyl_later(xyl_within(xyl_sleep(LONG_NS), XYL_MS));
-	self->other = xyl_later(xyl_within(xyl_call(give, .value = 2, .ns = LONG_NS), XYL_MS));
+	self->other =
+		xyl_later(xyl_within(xyl_call(give_later, .value = 2, .ns = LONG_NS), XYL_MS));
 	XYL_AWAIT(self->n, xyl_sleep(4 * XYL_MS)); /* the bounds went with them */
 	CHECK_EQ(self->n, 0);
 	XYL_AWAIT(self->n, xyl_future_get(self->later));
@@ -378,7 +357,7 @@ LATER_FRAME(later_bounds)
 	CHECK_EQ(self->n, -ETIMEDOUT);
 
 	self->later = xyl_later(xyl_within(xyl_within(xyl_sleep(1), LONG_NS), LONG_NS));
-	self->other = xyl_later(xyl_within(xyl_call(give, .value = 2, .ns = 1), LONG_NS));
+	self->other = xyl_later(xyl_within(xyl_call(give_later, .value = 2, .ns = 1), LONG_NS));
 	XYL_AWAIT(self->n, xyl_future_get(self->later));
 	CHECK_EQ(self->n, 0);
 	XYL_AWAIT(self->n, xyl_future_get(self->other));
@@ -397,7 +376,7 @@ LATER_FRAME(later_in_bound)
 	struct later_in_bound *self = frame;
 
 	XYL_BEGIN(self)
-	self->later = xyl_later(xyl_call(give, .value = 2, .ns = 4 * XYL_MS));
+	self->later = xyl_later(xyl_call(give_later, .value = 2, .ns = 4 * XYL_MS));
 	XYL_AWAIT(self->n, xyl_sleep(LONG_NS));
 	CHECK_EQ(self->n, -ECANCELED);
 	xyl_shield_begin();
@@ -439,7 +418,7 @@ LATER_FRAME(later_done)
 	struct later_done *self = frame;
 
 	XYL_BEGIN(self)
-	self->task = xyl_spawn(give, .value = 3);
+	self->task = xyl_spawn(give_later, .value = 3);
 	XYL_AWAIT(self->n, xyl_join(self->task));
 	for (self->i = 0; self->i < 300; self->i++) {
 		self->later = xyl_later(xyl_join(self->task));
@@ -529,8 +508,10 @@ LATER_FRAME(later_forgotten)
 	struct later_forgotten *self = frame;
 
 	XYL_BEGIN(self)
-	CHECK(xyl_later(xyl_call(give, .value = 1, .ns = XYL_MS, .marked = self->marked)) != NULL);
-	CHECK(xyl_later(xyl_call(give, .value = 1, .ns = LONG_NS, .marked = self->marked)) != NULL);
+	CHECK(xyl_later(xyl_call(give_later, .value = 1, .ns = XYL_MS, .marked = self->marked)) !=
+	      NULL);
+	CHECK(xyl_later(xyl_call(give_later, .value = 1, .ns = LONG_NS, .marked = self->marked)) !=
+	      NULL);
 	for (self->i = 0; self->i < 3; self->i++) {
 		XYL_AWAIT(self->n, xyl_sleep(XYL_MS));
 		xyl_collect();
@@ -560,7 +541,7 @@ static xyl_step leave(void *frame)
 
 	XYL_BEGIN(self)
 	self->ret_later[0] = xyl_later(xyl_sleep(XYL_MS));
-	self->ret_later[1] = xyl_later(xyl_call(give, .value = 9, .ns = XYL_MS));
+	self->ret_later[1] = xyl_later(xyl_call(give_later, .value = 9, .ns = XYL_MS));
 	XYL_END(0);
 }
 
@@ -591,7 +572,7 @@ LATER_FRAME(later_in_stop)
 	XYL_AWAIT(self->n, xyl_sleep(LONG_NS));
 	xyl_shield_begin();
 	self->later = xyl_later(xyl_sleep(LONG_NS));
-	self->other = xyl_later(xyl_call(give, .value = 1, .ns = LONG_NS));
+	self->other = xyl_later(xyl_call(give_later, .value = 1, .ns = LONG_NS));
 	XYL_AWAIT(self->n, xyl_future_get(self->later));
 	*self->marked = self->n == -ECANCELED;
 	XYL_AWAIT(self->n, xyl_future_get(self->other));

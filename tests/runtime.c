@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/asyncs.h"
 #include "tests/drive.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
@@ -500,21 +501,6 @@ TEST(a_completion_makes_it_readable)
 	drive_end(&driven);
 }
 
-struct watch {
-	struct xyl_frame frame;
-	int fd;
-	ssize_t n;
-};
-
-static xyl_step watch(void *frame)
-{
-	struct watch *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_poll(self->fd, POLLIN));
-	XYL_END(self->n);
-}
-
 /* An eventfd of the ring's would miss these: one eventfd does not signal another. */
 TEST(an_eventfd_that_a_task_polls_makes_it_readable)
 {
@@ -563,21 +549,6 @@ static void *set_it(void *arg)
 	return NULL;
 }
 
-struct getter {
-	struct xyl_frame frame;
-	struct xyl_future *future;
-	ssize_t n;
-};
-
-static xyl_step getter(void *frame)
-{
-	struct getter *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_future_get(self->future));
-	XYL_END(self->n);
-}
-
 TEST(a_post_from_another_thread_makes_it_readable)
 {
 	struct driven driven = drive_begin(NULL);
@@ -588,7 +559,7 @@ TEST(a_post_from_another_thread_makes_it_readable)
 		pthread_t thread;
 
 		setter = (struct setter){ xyl_future_new(), i };
-		task = DRIVE_SPAWN(&driven, getter, .future = setter.future);
+		task = DRIVE_SPAWN(&driven, get, .future = setter.future);
 		settle(driven.rt);
 		CHECK(!is_readable(driven.rt, 0));
 		CHECK(pthread_create(&thread, NULL, set_it, &setter) == 0);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tests/asyncs.h"
 #include "tests/child.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
@@ -12,19 +13,6 @@
 #include "xylem/xylem.h"
 
 enum { EIGHT = 8 };
-
-struct give {
-	struct xyl_frame frame;
-	ssize_t value;
-};
-
-static xyl_step give(void *frame)
-{
-	struct give *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_END(self->value);
-}
 
 struct nap {
 	struct xyl_frame frame;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tests/asyncs.h"
 #include "tests/child.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
@@ -19,19 +20,6 @@ static void thread_run(void *(*fn)(void *), void *arg)
 
 	CHECK(pthread_create(&thread, NULL, fn, arg) == 0);
 	pthread_join(thread, NULL);
-}
-
-struct one {
-	struct xyl_frame frame;
-	ssize_t value;
-};
-
-static xyl_step one(void *frame)
-{
-	struct one *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_END(self->value);
 }
 
 /* ---- the first use, from any thread: each in a process that has not used it yet ----------- */
@@ -64,7 +52,7 @@ static void *use_it(void *unused)
 	(void)unused;
 	list_check();
 	CHECK_EQ(xyl_thread_attach(), -EALREADY);
-	CHECK_EQ(xyl_run(one, .value = 5), 5);
+	CHECK_EQ(xyl_run(give, .value = 5), 5);
 	list_check();
 	return NULL;
 }
@@ -75,7 +63,7 @@ static void first_use_elsewhere(void *unused)
 	thread_run(use_it, NULL);
 	CHECK_EQ(xyl_thread_attach(), 0); /* the main thread was not attached */
 	list_check();
-	CHECK_EQ(xyl_run(one, .value = 6), 6);
+	CHECK_EQ(xyl_run(give, .value = 6), 6);
 	CHECK_EQ(xyl_thread_detach(), 0);
 }
 
@@ -87,7 +75,7 @@ TEST(the_first_use_may_be_on_a_thread_other_than_the_main_one)
 static void *run_only(void *unused)
 {
 	(void)unused;
-	CHECK_EQ(xyl_run(one, .value = 5), 5);
+	CHECK_EQ(xyl_run(give, .value = 5), 5);
 	list_check();
 	return NULL;
 }
@@ -600,20 +588,6 @@ TEST(eight_threads_set_a_hundred_thousand_futures_each)
 
 /* ---- abort from a thread that is not attached ------------------------------------------------- */
 
-struct sleeper {
-	struct xyl_frame frame;
-	ssize_t n;
-};
-
-static xyl_step sleeper(void *frame)
-{
-	struct sleeper *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_sleep(3600 * XYL_SEC));
-	XYL_END(self->n);
-}
-
 static void *abort_it(void *task)
 {
 	for (int i = 0; i < 100; i++)
@@ -630,7 +604,7 @@ TEST(a_thread_that_is_not_attached_may_abort)
 	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
 	CHECK_EQ(xyl_runtime_start(rt), 0);
 	for (int i = 0; i < 50; i++) {
-		struct xyl_task *task = xyl_runtime_spawn(rt, XYL_HERE, sleeper);
+		struct xyl_task *task = xyl_runtime_spawn(rt, XYL_HERE, sleep_for, .ns = LONG_NS);
 
 		thread_run(abort_it, task);
 		while (!xyl_is_done(task))

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tests/asyncs.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
 
@@ -158,21 +159,7 @@ TEST(cycles_die)
 
 /* ---- the frame of a task -------------------------------------------------------------- */
 
-struct sleeper {
-	struct xyl_frame frame;
-	ssize_t slept;
-};
-
-static xyl_step sleeper(void *frame)
-{
-	struct sleeper *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->slept, xyl_sleep(3600 * XYL_SEC));
-	XYL_END(self->slept);
-}
-
-struct watch {
+struct observe {
 	struct xyl_frame frame;
 	ssize_t result;
 	int i;
@@ -181,7 +168,7 @@ struct watch {
 static void tasks_spawn(void)
 {
 	for (int i = 0; i < OBJECTS; i++) {
-		struct xyl_task *task = xyl_spawn(sleeper);
+		struct xyl_task *task = xyl_spawn(sleep_for, .ns = LONG_NS);
 
 		weak[i] = xyl_weak_new(task);
 	}
@@ -193,9 +180,9 @@ static void tasks_abort(void)
 		xyl_abort(xyl_weak_get(weak[i]));
 }
 
-static xyl_step watch(void *frame)
+static xyl_step observe(void *frame)
 {
-	struct watch *self = frame;
+	struct observe *self = frame;
 
 	XYL_BEGIN(self)
 	tasks_spawn();
@@ -212,6 +199,6 @@ static xyl_step watch(void *frame)
 
 TEST(a_task_nobody_holds_lives_while_it_runs_and_dies_after)
 {
-	CHECK_EQ(RUN(watch), 0);
+	CHECK_EQ(RUN(observe), 0);
 	memset(weak, 0, sizeof(weak));
 }
