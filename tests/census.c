@@ -54,7 +54,7 @@ static void passes(void (*clean)(void))
 	struct test test = { "one_that_is_clean", clean, NULL };
 	int status = child_run(run_it_patiently, &test, said);
 
-	if (status)
+	if (status || !strstr(said, "ok   one_that_is_clean\n"))
 		printf("     status %#x; it said: %s\n", (unsigned)status, said);
 	CHECK_EQ(status, 0);
 	CHECK(strstr(said, "ok   one_that_is_clean\n") != NULL);
@@ -305,7 +305,7 @@ static void leave_a_root_and_skip(void)
 TEST(a_test_that_says_what_it_leaves_passes)
 {
 	passes(leave_a_runtime_and_say_so);
-	CHECK(strstr(said, "one_that_is_clean leaves a runtime\n") != NULL);
+	CHECK(strstr(said, "one_that_is_clean leaves a runtime\nok   one_that_is_clean\n") != NULL);
 }
 
 TEST(an_excuse_covers_what_it_names_and_must_be_true)

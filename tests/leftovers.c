@@ -30,13 +30,13 @@ static const char *heading;
 static size_t left;
 static bool excused; /* this kind, for this test: count, but do not tell */
 
-void leftover(const char *format, ...)
+bool leftover(const char *format, ...)
 {
 	va_list args;
 
 	if (excused) {
 		left++;
-		return;
+		return false;
 	}
 	if (left++ == 0)
 		printf("%s\n", heading);
@@ -46,6 +46,7 @@ void leftover(const char *format, ...)
 	va_end(args);
 	fputs("\n", stdout);
 	fflush(stdout);
+	return true;
 }
 
 /* ---- numbers with a text each: what /proc lists ------------------------------------ */
@@ -283,8 +284,7 @@ static void roots_tell(void)
 
 	if (now == roots)
 		return;
-	leftover("%zu roots, where there were %zu", now, roots);
-	if (!excused)
+	if (leftover("%zu roots, where there were %zu", now, roots))
 		xyl_dump_roots(STDOUT_FILENO);
 }
 

@@ -3,6 +3,7 @@
 #ifndef TEST_LEFTOVERS_H
 #define TEST_LEFTOVERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,8 @@ size_t leftovers_tell(const char *heading, unsigned excused);
 /* How long a thread may take to end that was joined, or detached: 10 s. */
 void leftovers_patience(int64_t ns);
 
-/* For who counts one kind of them: one of those lines. */
-void leftover(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* For who counts one kind of them: one of those lines.  False: it is excused, and details
+ * are not wanted. */
+bool leftover(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

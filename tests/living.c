@@ -200,20 +200,26 @@ static void object_tell(const struct object *object)
 #endif
 }
 
+static void objects_tell(struct objects *now)
+{
+	size_t told = 0;
+
+	if (!leftover("%zu bytes live in %zu objects, where there were %zu in %zu; the largest:",
+		      now->bytes, now->count, noted.bytes, noted.count))
+		return;
+	qsort(now->of, now->count, sizeof(*now->of), larger_first);
+	for (size_t i = 0; i < now->count && told < TOLD; i++)
+		if (!is_noted(&now->of[i]))
+			object_tell(&now->of[i]), told++;
+}
+
 void living_tell(void)
 {
 	struct objects now = { NULL, 0, 0, 0 };
-	size_t told = 0;
 
 	if (!living_heap_is_there() || !living_is_certain())
 		return;
-	if (objects_left(&now)) {
-		leftover("%zu bytes live in %zu objects, where there were %zu in %zu; the largest:",
-			 now.bytes, now.count, noted.bytes, noted.count);
-		qsort(now.of, now.count, sizeof(*now.of), larger_first);
-		for (size_t i = 0; i < now.count && told < TOLD; i++)
-			if (!is_noted(&now.of[i]))
-				object_tell(&now.of[i]), told++;
-	}
+	if (objects_left(&now))
+		objects_tell(&now);
 	free(now.of);
 }
