@@ -153,6 +153,16 @@ size_t xyl_root_count(void)
 	return count;
 }
 
+size_t xyli_roots_room(void)
+{
+	size_t room = 0;
+
+	table_of(0);
+	for (int i = 0; i < TABLES; i++)
+		room += tables->table[i].slots.cap;
+	return room;
+}
+
 /* ---- printing ------------------------------------------------------------------ */
 
 #ifdef XYL_CHECK

@@ -116,6 +116,8 @@ void xyli_buffers_close(struct xyli_shard *shard)
 
 	if (!buffers)
 		return;
+	/* Each is with the kernel, or with the program: no handle kept one. */
+	XYLI_MUST(buffers->in_ring + buffers->lent == buffers->count);
 	shard->buffers = NULL;
 	shard->buffers_refused = true;
 	xyli_loans_close(&buffers->loans);

@@ -199,8 +199,19 @@ int xyli_shard_poll_fd(struct xyli_shard *shard)
 	return xyli_ring_poll_fd(ring);
 }
 
+/* Not even a timer: whoever it would wake is a task. */
+static void shard_must_be_empty(const struct xyli_shard *shard)
+{
+	XYLI_MUST(xyli_table_count(&shard->tasks) == 0);
+	XYLI_MUST(xyli_table_count(&shard->ops) == 0);
+	XYLI_MUST(!shard->backlog.first && !shard->crowd.first);
+	XYLI_MUST(!shard->cancels.first && !shard->retries.first);
+	XYLI_MUST(shard->timers.count == 0);
+}
+
 void xyli_shard_close(struct xyli_shard *shard)
 {
+	shard_must_be_empty(shard);
 	xyli_buffers_close(shard);
 	xyli_ring_close(shard->ring);
 	xyli_inbox_done(&shard->inbox);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "rt/clock.h"
 #include "spawn/runtime.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
@@ -17,14 +18,6 @@
 #include "xylem/xylem.h"
 
 #define LONG_NS (3600 * XYL_SEC)
-
-static int64_t real_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * XYL_SEC + ts.tv_nsec;
-}
 
 /* ---- what it wrote -------------------------------------------------------------------- */
 
@@ -181,8 +174,8 @@ TEST(how_long_a_task_has_waited_is_up_to_date)
 
 	DRIVE_SPAWN(&driven, nap);
 	drive(&driven, 1);
-	until = real_clock() + 120 * XYL_MS;
-	while (real_clock() < until)
+	until = xyli_clock() + 120 * XYL_MS;
+	while (xyli_clock() < until)
 		usleep(1000);
 	paper_open(&paper);
 	CHECK_EQ(xyl_dump_tasks(paper.fd), 1);
@@ -442,9 +435,9 @@ TEST(a_task_that_keeps_its_shard_from_turning_gives_etimedout_and_no_late_answer
 	xyl_runtime_spawn(rt, XYL_HERE, hog, .running = &running, .end = &end);
 	while (!running)
 		sched_yield();
-	start = real_clock();
+	start = xyli_clock();
 	CHECK_EQ(xyl_dump_tasks(paper.fd), -ETIMEDOUT);
-	CHECK(real_clock() - start >= XYL_SEC / 2);
+	CHECK(xyli_clock() - start >= XYL_SEC / 2);
 	end = true;
 	CHECK_EQ(xyl_runtime_stop(rt, 5 * XYL_SEC), 0);
 	CHECK_EQ(lines(paper_read(&paper)), 0);

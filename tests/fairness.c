@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "rt/clock.h"
+#include "tests/asyncs.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
 #include "tests/run.h"
@@ -14,19 +16,6 @@
 
 #define HOPELESS \
 	(30 * XYL_SEC) /* nobody else has had a turn for so long, collecting at each allocation */
-
-struct give {
-	struct xyl_frame frame;
-	ssize_t value;
-};
-
-static xyl_step give(void *frame)
-{
-	struct give *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_END(self->value);
-}
 
 /* ---- row 9: the budget, and wakes ------------------------------------------------------ */
 
@@ -71,21 +60,6 @@ TEST(a_task_that_wakes_itself_three_times_is_resumed_four_times)
 	CHECK(xyl_is_done(task));
 	CHECK_EQ(drive_stats(&driven).resumed, 4);
 	drive_end(&driven);
-}
-
-struct get {
-	struct xyl_frame frame;
-	struct xyl_future *future;
-	ssize_t n;
-};
-
-static xyl_step get(void *frame)
-{
-	struct get *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_future_get(self->future));
-	XYL_END(self->n);
 }
 
 TEST(a_task_woken_and_aborted_in_one_batch_is_resumed_once)
@@ -202,22 +176,14 @@ struct spin {
 	ssize_t n;
 };
 
-static int64_t real_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * XYL_SEC + ts.tv_nsec;
-}
-
 /* None of its awaits but the last kind's has to wait.  It ignores its abort. */
 static xyl_step spin(void *frame)
 {
 	struct spin *self = frame;
 
 	XYL_BEGIN(self)
-	self->until = real_clock() + HOPELESS;
-	while (!*self->stop && real_clock() < self->until) {
+	self->until = xyli_clock() + HOPELESS;
+	while (!*self->stop && xyli_clock() < self->until) {
 		if (self->kind == SPIN_JOINS)
 			XYL_AWAIT(self->n, xyl_join(self->done));
 		else if (self->kind == SPIN_GETS)
@@ -310,10 +276,10 @@ static xyl_step abort_reaches(void *frame)
 	struct abort_reaches *self = frame;
 
 	XYL_BEGIN(self)
-	self->until = real_clock() + HOPELESS;
+	self->until = xyli_clock() + HOPELESS;
 	do
 		XYL_AWAIT(self->n, xyl_join(self->done));
-	while (self->n >= 0 && real_clock() < self->until);
+	while (self->n >= 0 && xyli_clock() < self->until);
 	XYL_END(self->n);
 }
 
@@ -413,10 +379,10 @@ static xyl_step spin_self(void *frame)
 
 	XYL_BEGIN(self)
 	CHECK_EQ(pthread_create(self->thread, NULL, abort_it, xyl_self()), 0);
-	self->until = real_clock() + HOPELESS;
+	self->until = xyli_clock() + HOPELESS;
 	do
 		XYL_AWAIT(self->n, xyl_yield());
-	while (self->n == 0 && real_clock() < self->until);
+	while (self->n == 0 && xyli_clock() < self->until);
 	pthread_join(*self->thread, NULL);
 	XYL_END(self->n);
 }

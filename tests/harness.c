@@ -15,11 +15,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/leftovers.h"
+
+#define STALE_BYTES ((size_t)256 << 10)
+
 enum { EXIT_SKIPPED = 77 };
 
 static struct test *first, **last = &first;
 static const char *running = "(none)";
 static bool skipped;
+static unsigned leaves;
 static _Atomic uint64_t random_state;
 
 void test_add(struct test *test)
@@ -32,6 +37,12 @@ void test_skip(const char *why)
 {
 	skipped = true;
 	printf("skip %s: %s\n", running, why);
+}
+
+void test_leaves(unsigned what, const char *why)
+{
+	leaves |= what;
+	printf("     %s leaves %s\n", running, why);
 }
 
 /* One write to one stream, so that two threads cannot mix their lines. */
@@ -122,14 +133,37 @@ static bool is_chosen(const struct test *test, char **names)
 	return false;
 }
 
-static void run(const struct test *test, uint64_t seed)
+/* No pointer that the test had on the stack stays there for the collector to find. */
+__attribute__((noinline)) static void stack_overwrite(void)
+{
+	char stale[STALE_BYTES];
+
+	memset(stale, 0, sizeof(stale));
+	__asm__ volatile("" : : "r"(stale) : "memory");
+}
+
+static void check_leftovers(void)
+{
+	char heading[256];
+
+	snprintf(heading, sizeof(heading), "FAIL %s", running);
+	if (leftovers_tell(heading, leaves))
+		_exit(EXIT_FAILURE);
+}
+
+bool test_run(const struct test *test, uint64_t seed)
 {
 	running = test->name;
 	skipped = false;
+	leaves = 0;
 	random_state = seed;
+	leftovers_note();
 	test->run();
+	stack_overwrite();
+	check_leftovers();
 	if (!skipped)
 		printf("ok   %s\n", test->name);
+	return !skipped;
 }
 
 int main(int argc, char **argv)
@@ -144,8 +178,7 @@ int main(int argc, char **argv)
 		if (!is_chosen(test, argv + 1))
 			continue;
 		chosen++;
-		run(test, seed);
-		passed += !skipped;
+		passed += test_run(test, seed);
 	}
 	if (!chosen) {
 		fprintf(stderr, "%s: no such test\n", argv[0]);

@@ -11,6 +11,9 @@
  * those named on its command line.  The first failed check ends it with exit code
  * 1; 77 says that all was skipped.  Each test starts from the same seed, which is
  * printed: XYL_SEED=<seed> in the environment repeats a run.
+ *
+ * A test leaves the process as it found it: after each one a census looks for open
+ * descriptors, threads, shards that were not stopped, roots, and objects that live.
  */
 #ifndef TEST_HARNESS_H
 #define TEST_HARNESS_H
@@ -47,10 +50,22 @@ __extension__ typedef __int128 test_integer; /* holds each value of each integer
 		return;         \
 	} while (0)
 
+/* For a test that must leave something: which kinds, and what it is. */
+enum {
+	LEAVES_DESCRIPTORS = 1,
+	LEAVES_THREADS = 2,
+	LEAVES_SHARDS = 4,
+	LEAVES_ROOTS = 8,
+	LEAVES_OBJECTS = 16,
+	LEAVES_END = 32,
+};
+void test_leaves(unsigned what, const char *why);
+
 uint64_t test_random(void); /* any thread */
 size_t test_fd_count(void); /* descriptors now open in this process */
 
 void test_add(struct test *test);
+bool test_run(const struct test *test, uint64_t seed); /* false: skipped */
 void test_skip(const char *why);
 _Noreturn void test_failed(const char *file, int line, const char *condition);
 void test_check_eq(const char *file, int line, const char *condition, test_integer a,

@@ -21,6 +21,7 @@
 #include "gc/check.h"
 #include "rt/ring.h"
 #include "rt/shard.h"
+#include "tests/asyncs.h"
 #include "tests/run.h"
 
 /* ---- the kernel of the day ----------------------------------------------------------- */
@@ -101,21 +102,6 @@ static xyl_step record(void *frame)
 	CHECK_EQ(self->n, 8);
 	CHECK_EQ(*self->buf, self->number * 3 + 1);
 	XYL_END(0);
-}
-
-struct watch {
-	struct xyl_frame frame;
-	int fd;
-	ssize_t n;
-};
-
-static xyl_step watch(void *frame)
-{
-	struct watch *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_poll(self->fd, POLLIN));
-	XYL_END(self->n);
 }
 
 struct work {

@@ -3,20 +3,13 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "rt/clock.h"
 #include "spawn/runtime.h"
 #include "gc/check.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
-
-static int64_t real_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * XYL_SEC + ts.tv_nsec;
-}
 
 static uint32_t timers_running(const struct driven *driven)
 {
@@ -37,16 +30,16 @@ static xyl_step sleep_checked(void *frame)
 	struct sleep_checked *self = frame;
 
 	XYL_BEGIN(self)
-	while (real_clock() < xyl_now() + XYL_MS)
+	while (xyli_clock() < xyl_now() + XYL_MS)
 		;
-	self->before = real_clock();
+	self->before = xyli_clock();
 	XYL_AWAIT(self->n, xyl_sleep(self->ns));
 	CHECK_EQ(self->n, 0);
-	CHECK(real_clock() - self->before >= self->ns);
-	self->before = real_clock();
+	CHECK(xyli_clock() - self->before >= self->ns);
+	self->before = xyli_clock();
 	XYL_AWAIT(self->n, xyl_sleep_until(self->before + self->ns));
 	CHECK_EQ(self->n, 0);
-	CHECK(real_clock() - self->before >= self->ns);
+	CHECK(xyli_clock() - self->before >= self->ns);
 	XYL_END(self->n);
 }
 
@@ -175,9 +168,9 @@ static xyl_step look_at_clock(void *frame)
 
 	XYL_BEGIN(self)
 	self->first = xyl_now();
-	CHECK(self->first <= real_clock());
-	self->real = real_clock();
-	while (real_clock() < self->real + XYL_MS)
+	CHECK(self->first <= xyli_clock());
+	self->real = xyli_clock();
+	while (xyli_clock() < self->real + XYL_MS)
 		;
 	CHECK_EQ(xyl_now(), self->first);
 	XYL_AWAIT(self->n, xyl_sleep(0));
@@ -187,10 +180,10 @@ static xyl_step look_at_clock(void *frame)
 
 TEST(now_is_the_clock_of_the_turn_in_a_task_and_the_real_one_outside)
 {
-	int64_t before = real_clock();
+	int64_t before = xyli_clock();
 
 	CHECK(xyl_now() >= before);
-	CHECK(xyl_now() <= real_clock());
+	CHECK(xyl_now() <= xyli_clock());
 	CHECK_EQ(RUN(look_at_clock), 0);
 }
 
@@ -210,7 +203,7 @@ static xyl_step wake_in_order(void *frame)
 	XYL_BEGIN(self)
 	XYL_AWAIT(self->n, xyl_sleep_until(self->when));
 	CHECK_EQ(self->n, 0);
-	CHECK(real_clock() >= self->when);
+	CHECK(xyli_clock() >= self->when);
 	CHECK(self->when >= *self->latest);
 	*self->latest = self->when;
 	XYL_END(0);
@@ -220,7 +213,7 @@ TEST(sleepers_wake_in_the_order_of_their_deadlines)
 {
 	struct driven driven = drive_begin(NULL);
 	size_t count = test_scaled(2000);
-	int64_t start = real_clock() + (xyli_check_on() ? 1000 : 20) * XYL_MS,
+	int64_t start = xyli_clock() + (xyli_check_on() ? 1000 : 20) * XYL_MS,
 		latest = 0; /* all sleep by then */
 
 	for (size_t i = 0; i < count; i++)

@@ -2,6 +2,7 @@
 /*
  * Stop: nothing is left with the kernel, nor open, nor alive; or it says what is.
  */
+#include "tests/asyncs.h"
 #include "tests/hand.h"
 #include "tests/raw.h"
 
@@ -427,21 +428,6 @@ static xyl_step opener(void *frame)
 	XYL_END(self->n);
 }
 
-struct watcher {
-	struct xyl_frame frame;
-	int fd;
-	ssize_t n;
-};
-
-static xyl_step watcher(void *frame)
-{
-	struct watcher *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_poll(self->fd, POLLIN));
-	XYL_END(self->n);
-}
-
 TEST(operations_that_no_handle_holds_are_drained)
 {
 	struct driven driven = drive_begin(NULL);
@@ -452,7 +438,7 @@ TEST(operations_that_no_handle_holds_are_drained)
 	CHECK_EQ(mkfifo(folder.path, 0600), 0);
 	CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
 	opens = DRIVE_SPAWN(&driven, opener, .path = folder.path);
-	polls = DRIVE_SPAWN(&driven, watcher, .fd = fds[0]);
+	polls = DRIVE_SPAWN(&driven, watch, .fd = fds[0]);
 	hand_turn(&driven);
 	CHECK_EQ(drive_stats(&driven).ops_outstanding, 2);
 	CHECK_EQ(xyl_runtime_stop(driven.rt, HAND_PATIENCE), 0);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tests/asyncs.h"
 #include "tests/child.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
@@ -19,19 +20,6 @@ static void thread_run(void *(*fn)(void *), void *arg)
 
 	CHECK(pthread_create(&thread, NULL, fn, arg) == 0);
 	pthread_join(thread, NULL);
-}
-
-struct one {
-	struct xyl_frame frame;
-	ssize_t value;
-};
-
-static xyl_step one(void *frame)
-{
-	struct one *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_END(self->value);
 }
 
 /* ---- the first use, from any thread: each in a process that has not used it yet ----------- */
@@ -64,7 +52,7 @@ static void *use_it(void *unused)
 	(void)unused;
 	list_check();
 	CHECK_EQ(xyl_thread_attach(), -EALREADY);
-	CHECK_EQ(xyl_run(one, .value = 5), 5);
+	CHECK_EQ(xyl_run(give, .value = 5), 5);
 	list_check();
 	return NULL;
 }
@@ -75,7 +63,7 @@ static void first_use_elsewhere(void *unused)
 	thread_run(use_it, NULL);
 	CHECK_EQ(xyl_thread_attach(), 0); /* the main thread was not attached */
 	list_check();
-	CHECK_EQ(xyl_run(one, .value = 6), 6);
+	CHECK_EQ(xyl_run(give, .value = 6), 6);
 	CHECK_EQ(xyl_thread_detach(), 0);
 }
 
@@ -87,7 +75,7 @@ TEST(the_first_use_may_be_on_a_thread_other_than_the_main_one)
 static void *run_only(void *unused)
 {
 	(void)unused;
-	CHECK_EQ(xyl_run(one, .value = 5), 5);
+	CHECK_EQ(xyl_run(give, .value = 5), 5);
 	list_check();
 	return NULL;
 }
@@ -270,6 +258,7 @@ TEST(a_thread_that_forgets_is_detached_as_it_exits)
 {
 	struct xyl_gc_stats before, after;
 
+	xyl_collect(); /* else the first of them would start the collector, and be attached */
 	for (int i = 0; i < 20; i++) {
 		thread_run(forget_to_detach, NULL);
 		xyl_gc_stats(&before);
@@ -454,165 +443,7 @@ TEST(a_task_may_not_block_its_shard)
 	CHECK_EQ(RUN(waiter), 2);
 }
 
-/* ---- row 15: wakes ----------------------------------------------------------------------------- */
-
-struct lane {
-	_Atomic(struct xyl_future *) next; /* what this lane's task waits for now */
-	atomic_size_t served;
-};
-
-static struct lane lanes[THREADS];
-static size_t wakes_each;
-
-struct lane_task {
-	struct xyl_frame frame;
-	struct lane *lane;
-	struct xyl_future *future;
-	size_t i;
-	ssize_t n;
-};
-
-static xyl_step lane_task(void *frame)
-{
-	struct lane_task *self = frame;
-
-	XYL_BEGIN(self)
-	for (self->i = 0; self->i < wakes_each; self->i++) {
-		self->future = xyl_future_new();
-		atomic_store(&self->lane->next, self->future);
-		XYL_AWAIT(self->n, xyl_future_get(self->future));
-		CHECK_EQ(self->n, self->i);
-		atomic_fetch_add(&self->lane->served, 1);
-	}
-	XYL_END(0);
-}
-
-static void *lane_waker(void *arg)
-{
-	struct lane *lane = arg;
-
-	CHECK_EQ(xyl_thread_attach(), 0);
-	for (size_t i = 0; i < wakes_each; i++) {
-		struct xyl_future *future;
-
-		while (!(future = atomic_exchange(&lane->next, NULL)))
-			sched_yield();
-		CHECK_EQ(xyl_future_set(future, (ssize_t)i), 0);
-	}
-	CHECK_EQ(xyl_thread_detach(), 0);
-	return NULL;
-}
-
-/* A task waits afresh for each wake, so that a lost one hangs its lane. */
-TEST(of_eight_threads_wakes_none_is_lost)
-{
-	struct census before = census_take();
-	pthread_t threads[THREADS];
-	struct xyl_task *tasks[THREADS];
-	struct xyl_runtime *rt;
-
-	wakes_each = test_scaled(5000);
-	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
-	CHECK_EQ(xyl_runtime_start(rt), 0);
-	for (int i = 0; i < THREADS; i++) {
-		atomic_store(&lanes[i].served, 0);
-		tasks[i] = xyl_runtime_spawn(rt, XYL_HERE, lane_task, .lane = &lanes[i]);
-		CHECK(tasks[i] != NULL);
-		CHECK(pthread_create(&threads[i], NULL, lane_waker, &lanes[i]) == 0);
-	}
-	for (int i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-	for (int i = 0; i < THREADS; i++) {
-		while (!xyl_is_done(tasks[i]))
-			sched_yield();
-		CHECK_EQ(atomic_load(&lanes[i].served), wakes_each);
-	}
-	CHECK_EQ(xyl_runtime_stop(rt, 10 * XYL_SEC), 0);
-	census_check(&before, rt);
-}
-
-/* All futures are there; the threads set them as fast as they can, the tasks take them. */
-struct batch {
-	struct xyl_frame frame;
-	struct xyl_future **futures;
-	size_t i, sum;
-	ssize_t n;
-};
-
-static size_t batch_each;
-
-static xyl_step batch(void *frame)
-{
-	struct batch *self = frame;
-
-	XYL_BEGIN(self)
-	for (self->i = 0; self->i < batch_each; self->i++) {
-		XYL_AWAIT(self->n, xyl_future_get(self->futures[self->i]));
-		CHECK_EQ(self->n, self->i);
-		self->sum++;
-	}
-	XYL_END((ssize_t)self->sum);
-}
-
-static struct xyl_future **batches[THREADS];
-
-static void *batch_set(void *arg)
-{
-	struct xyl_future **futures = batches[(uintptr_t)arg];
-
-	CHECK_EQ(xyl_thread_attach(), 0);
-	for (size_t i = 0; i < batch_each; i++)
-		CHECK_EQ(xyl_future_set(futures[i], (ssize_t)i), 0);
-	CHECK_EQ(xyl_thread_detach(), 0);
-	return NULL;
-}
-
-/* Row 15: 8 threads x 100 000. */
-TEST(eight_threads_set_a_hundred_thousand_futures_each)
-{
-	struct census before = census_take();
-	pthread_t threads[THREADS];
-	struct xyl_task *tasks[THREADS];
-	struct xyl_runtime *rt;
-
-	batch_each = test_scaled(100000);
-	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
-	CHECK_EQ(xyl_runtime_start(rt), 0);
-	for (uintptr_t i = 0; i < THREADS; i++) {
-		batches[i] = xyl_alloc(batch_each * sizeof(**batches));
-		for (size_t j = 0; j < batch_each; j++)
-			batches[i][j] = xyl_future_new();
-		tasks[i] = xyl_runtime_spawn(rt, XYL_HERE, batch, .futures = batches[i]);
-	}
-	for (uintptr_t i = 0; i < THREADS; i++)
-		CHECK(pthread_create(&threads[i], NULL, batch_set, (void *)i) == 0);
-	for (int i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-	for (int i = 0; i < THREADS; i++) {
-		while (!xyl_is_done(tasks[i]))
-			sched_yield();
-		CHECK_EQ(xyl_result(tasks[i]), batch_each);
-		batches[i] = NULL;
-	}
-	CHECK_EQ(xyl_runtime_stop(rt, 10 * XYL_SEC), 0);
-	census_check(&before, rt);
-}
-
 /* ---- abort from a thread that is not attached ------------------------------------------------- */
-
-struct sleeper {
-	struct xyl_frame frame;
-	ssize_t n;
-};
-
-static xyl_step sleeper(void *frame)
-{
-	struct sleeper *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_sleep(3600 * XYL_SEC));
-	XYL_END(self->n);
-}
 
 static void *abort_it(void *task)
 {
@@ -630,7 +461,7 @@ TEST(a_thread_that_is_not_attached_may_abort)
 	CHECK_EQ(xyl_runtime_new(&rt, NULL), 0);
 	CHECK_EQ(xyl_runtime_start(rt), 0);
 	for (int i = 0; i < 50; i++) {
-		struct xyl_task *task = xyl_runtime_spawn(rt, XYL_HERE, sleeper);
+		struct xyl_task *task = xyl_runtime_spawn(rt, XYL_HERE, sleep_for, .ns = LONG_NS);
 
 		thread_run(abort_it, task);
 		while (!xyl_is_done(task))

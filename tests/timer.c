@@ -100,6 +100,7 @@ static void forget(void)
 		stop(&models[i]);
 	CHECK_EQ(timers.count, 0);
 	memset(models, 0, sizeof(models));
+	memset(&timers, 0, sizeof(timers)); /* and the memory of the heap */
 }
 
 /* ---- one at a time --------------------------------------------------------------------- */
@@ -263,6 +264,7 @@ TEST(a_running_timer_keeps_what_it_lies_in)
 		CHECK(xyl_weak_get(weak[i]) != NULL);
 	for (int i = 0; i < 1000; i++)
 		xyli_timer_stop(&timers, xyl_weak_get(weak[i]));
+	forget();
 }
 
 struct entry {

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tests/asyncs.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
 
@@ -39,6 +40,12 @@ __attribute__((noinline)) static void fill(size_t offset, bool hold)
 	}
 }
 
+static void let_go(void)
+{
+	memset(weak, 0, sizeof(weak));
+	memset(held, 0, sizeof(held));
+}
+
 static void collect(void)
 {
 	stack_clear();
@@ -53,6 +60,7 @@ TEST(a_weak_reference_gives_its_target_while_something_else_holds_it)
 	CHECK_EQ(living(), OBJECTS);
 	for (int i = 0; i < OBJECTS; i++)
 		CHECK(xyl_weak_get(weak[i]) == held[i]);
+	let_go();
 }
 
 TEST(a_weak_reference_does_not_keep_its_target)
@@ -60,6 +68,7 @@ TEST(a_weak_reference_does_not_keep_its_target)
 	fill(0, false);
 	collect();
 	CHECK(living() < FEW);
+	let_go();
 }
 
 TEST(targets_that_are_let_go_die_then_and_not_before)
@@ -71,6 +80,7 @@ TEST(targets_that_are_let_go_die_then_and_not_before)
 	collect();
 	CHECK(living() >= OBJECTS / 2);
 	CHECK(living() < OBJECTS / 2 + FEW);
+	let_go();
 }
 
 TEST(the_target_may_lie_inside_an_object)
@@ -82,6 +92,7 @@ TEST(the_target_may_lie_inside_an_object)
 	memset(held, 0, sizeof(held));
 	collect();
 	CHECK(living() < FEW);
+	let_go();
 }
 
 TEST(two_weak_references_to_one_object_are_both_cleared)
@@ -96,6 +107,7 @@ TEST(two_weak_references_to_one_object_are_both_cleared)
 	for (int i = 0; i < OBJECTS; i += 2)
 		CHECK((xyl_weak_get(weak[i]) == NULL) == (xyl_weak_get(weak[i + 1]) == NULL));
 	CHECK(living() < FEW);
+	let_go();
 }
 
 TEST(a_weak_reference_that_dies_first_does_no_harm)
@@ -109,6 +121,7 @@ TEST(a_weak_reference_that_dies_first_does_no_harm)
 	}
 	memset(held, 0, sizeof(held));
 	collect();
+	let_go();
 }
 
 TEST(what_is_not_in_collected_memory_never_dies)
@@ -141,25 +154,12 @@ TEST(cycles_die)
 	fill_cycles();
 	collect();
 	CHECK(living() < FEW);
+	let_go();
 }
 
 /* ---- the frame of a task -------------------------------------------------------------- */
 
-struct sleeper {
-	struct xyl_frame frame;
-	ssize_t slept;
-};
-
-static xyl_step sleeper(void *frame)
-{
-	struct sleeper *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->slept, xyl_sleep(3600 * XYL_SEC));
-	XYL_END(self->slept);
-}
-
-struct watch {
+struct observe {
 	struct xyl_frame frame;
 	ssize_t result;
 	int i;
@@ -168,7 +168,7 @@ struct watch {
 static void tasks_spawn(void)
 {
 	for (int i = 0; i < OBJECTS; i++) {
-		struct xyl_task *task = xyl_spawn(sleeper);
+		struct xyl_task *task = xyl_spawn(sleep_for, .ns = LONG_NS);
 
 		weak[i] = xyl_weak_new(task);
 	}
@@ -180,9 +180,9 @@ static void tasks_abort(void)
 		xyl_abort(xyl_weak_get(weak[i]));
 }
 
-static xyl_step watch(void *frame)
+static xyl_step observe(void *frame)
 {
-	struct watch *self = frame;
+	struct observe *self = frame;
 
 	XYL_BEGIN(self)
 	tasks_spawn();
@@ -199,6 +199,6 @@ static xyl_step watch(void *frame)
 
 TEST(a_task_nobody_holds_lives_while_it_runs_and_dies_after)
 {
-	CHECK_EQ(RUN(watch), 0);
+	CHECK_EQ(RUN(observe), 0);
 	memset(weak, 0, sizeof(weak));
 }
