@@ -72,9 +72,10 @@ __attribute__((unused)) static void hand_drained(const struct driven *driven)
 __attribute__((unused)) static void hand_completions(const struct driven *driven, unsigned n)
 {
 	struct io_uring *uring = &driven->rt->shard->ring->uring;
+	unsigned room = uring->cq.ring_entries;
 	int64_t until = xyli_clock() + HAND_PATIENCE;
 
-	for (; io_uring_cq_ready(uring) < n; sched_yield()) {
+	for (; io_uring_cq_ready(uring) < (n < room ? n : room); sched_yield()) {
 		CHECK(io_uring_get_events(uring) >= 0);
 		CHECK(xyli_clock() < until);
 	}

@@ -123,10 +123,22 @@ size_t test_fd_count(void)
 	return count - 1; /* dir's own */
 }
 
+/* XYL_TEST_EXCEPT: names with a blank between two, for a setting that they cannot be run in. */
+static bool is_excepted(const struct test *test)
+{
+	const char *except = getenv("XYL_TEST_EXCEPT");
+	size_t len = strlen(test->name);
+
+	for (const char *at = except; at && (at = strstr(at, test->name)); at += len)
+		if ((at == except || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
+			return true;
+	return false;
+}
+
 static bool is_chosen(const struct test *test, char **names)
 {
 	if (!*names)
-		return true;
+		return !is_excepted(test);
 	for (; *names; names++)
 		if (!strcmp(*names, test->name))
 			return true;
@@ -171,7 +183,6 @@ int main(int argc, char **argv)
 	uint64_t seed = choose_seed();
 	int chosen = 0, passed = 0;
 
-	(void)argc;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("seed %" PRIu64 "\n", seed);
 	for (struct test *test = first; test; test = test->next) {
@@ -180,7 +191,7 @@ int main(int argc, char **argv)
 		chosen++;
 		passed += test_run(test, seed);
 	}
-	if (!chosen) {
+	if (!chosen && argc > 1) {
 		fprintf(stderr, "%s: no such test\n", argv[0]);
 		return EXIT_FAILURE;
 	}

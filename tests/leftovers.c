@@ -299,7 +299,7 @@ static const struct {
 	{ "threads", threads_note, threads_tell },
 	{ "shards", shards_note, shards_tell }, /* and all that is outstanding there */
 	{ "roots", roots_note, roots_tell },
-	/* Provided buffers, once there are rings of them: neither the kernel's nor held. */
+	/* Provided buffers: a shard recounts them as it closes (rt/buffers.c). */
 	{ "objects", living_note, living_tell },
 };
 
