@@ -144,7 +144,8 @@ static void chain_publish(struct xyli_shard *shard, struct xyli_op *op)
  * complete whatever happens, so they can wait.  What may take for ever may not. */
 static bool op_is_crowded_out(struct xyli_shard *shard, struct xyli_op *op)
 {
-	if (!op->life.stubborn || shard->files < shard->files_max || op->links)
+	if (!op->life.stubborn || op->links ||
+	    (shard->files < shard->files_max && !shard->crowd.first))
 		return false;
 	xyli_ops_remove(&shard->backlog, op);
 	op->crowded = true;
@@ -152,15 +153,12 @@ static bool op_is_crowded_out(struct xyli_shard *shard, struct xyli_op *op)
 	return true;
 }
 
-static void crowd_thin(struct xyli_shard *shard)
+static void chain_submit(struct xyli_shard *shard, struct xyli_op *head)
 {
-	for (unsigned n = shard->files; n < shard->files_max && shard->crowd.first; n++) {
-		struct xyli_op *op = shard->crowd.first;
-
-		xyli_ops_remove(&shard->crowd, op);
-		op->crowded = false;
-		xyli_ops_append(&shard->backlog, op);
-	}
+	if (__builtin_expect(chain_take_slots(shard, head), 1))
+		chain_publish(shard, head);
+	else
+		chain_refuse(head, -ENOMEM);
 }
 
 static void flush_backlog(struct xyli_shard *shard)
@@ -173,11 +171,22 @@ static void flush_backlog(struct xyli_shard *shard)
 		else if (op_is_crowded_out(shard, op))
 			continue;
 		else if (sq_reserve(shard, 1 + op->links))
-			chain_take_slots(shard, op) ? chain_publish(shard, op)
-						    : chain_refuse(op, -ENOMEM);
+			chain_submit(shard, op);
 		else if (!shard->broken)
 			return;
 	}
+}
+
+static bool crowd_may_go_on(const struct xyli_shard *shard)
+{
+	return shard->crowd.first && shard->files < shard->files_max;
+}
+
+/* Before the backlog: who came first goes first. */
+static void flush_crowd(struct xyli_shard *shard)
+{
+	while (crowd_may_go_on(shard) && sq_reserve(shard, 1))
+		chain_submit(shard, shard->crowd.first);
 }
 
 void xyli_ring_flush(struct xyli_shard *shard)
@@ -185,7 +194,7 @@ void xyli_ring_flush(struct xyli_shard *shard)
 	if (shard->cancels.first)
 		flush_cancels(shard);
 	if (__builtin_expect(shard->crowd.first != NULL, 0))
-		crowd_thin(shard);
+		flush_crowd(shard);
 	if (shard->backlog.first)
 		flush_backlog(shard);
 }
@@ -292,10 +301,15 @@ static bool shard_is_finished(const struct xyli_shard *shard)
 	       (!shard->draining || shard->stats.ops_outstanding == 0 || shard->broken);
 }
 
+bool xyli_ring_is_behind(const struct xyli_shard *shard)
+{
+	return shard->backlog.first || shard->cancels.first || crowd_may_go_on(shard);
+}
+
 bool xyli_ring_is_waiting(const struct xyli_shard *shard)
 {
-	return !shard->ready.first && xyli_inbox_is_empty(&shard->inbox) && !shard->backlog.first &&
-	       !shard->cancels.first && !shard->by_hand && !shard->busy &&
+	return !shard->ready.first && xyli_inbox_is_empty(&shard->inbox) &&
+	       !xyli_ring_is_behind(shard) && !shard->by_hand && !shard->busy &&
 	       !shard_is_finished(shard);
 }
 

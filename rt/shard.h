@@ -108,6 +108,7 @@ void xyli_ring_flush(struct xyli_shard *shard);
 void xyli_ring_enter(struct xyli_shard *shard);
 void xyli_ring_reap(struct xyli_shard *shard);
 bool xyli_ring_has_news(const struct xyli_shard *shard);   /* something to reap, or held back */
+bool xyli_ring_is_behind(const struct xyli_shard *shard);  /* something to submit */
 bool xyli_ring_is_waiting(const struct xyli_shard *shard); /* asleep until a CQE, a bell, a timer */
 
 /* Recount all there is; aborts where something disagrees. */
