@@ -108,12 +108,22 @@ static void op_cancel_if_its(uint32_t slot, void *obj, void *arg)
 		xyli_op_cancel(op);
 }
 
+/* The next that is still there when this one is cancelled. */
+static struct xyli_op *op_after(const struct xyli_op *op)
+{
+	struct xyli_op *next = op->next;
+
+	for (unsigned links = op->links; links > 0 && next; links--)
+		next = next->next;
+	return next;
+}
+
 static void ops_cancel(struct xyl_io *io, struct xyli_op *op)
 {
 	struct xyli_op *next;
 
 	for (; op; op = next) {
-		next = op->next;
+		next = op->handle == io ? op_after(op) : op->next;
 		op_cancel_if_its(0, op, io);
 	}
 }

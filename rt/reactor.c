@@ -161,6 +161,12 @@ static void chain_submit(struct xyli_shard *shard, struct xyli_op *head)
 		chain_refuse(head, -ENOMEM);
 }
 
+/* The queue is empty, and still there is no room for it. */
+static bool chain_is_too_long(struct xyli_shard *shard, const struct xyli_op *head)
+{
+	return head->links && !shard->broken && !xyli_kernel_unsubmitted(shard->ring);
+}
+
 static void flush_backlog(struct xyli_shard *shard)
 {
 	struct xyli_op *op;
@@ -172,6 +178,8 @@ static void flush_backlog(struct xyli_shard *shard)
 			continue;
 		else if (sq_reserve(shard, 1 + op->links))
 			chain_submit(shard, op);
+		else if (chain_is_too_long(shard, op))
+			chain_refuse(op, -E2BIG);
 		else if (!shard->broken)
 			return;
 	}
