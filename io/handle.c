@@ -308,23 +308,25 @@ int xyl_io_fd(const struct xyl_io *io)
 	return io->fd >= 0 ? io->fd : -EBADF;
 }
 
+static void io_adopt(struct xyl_io *io, struct xyli_shard *shard)
+{
+	io->shard = shard;
+	shard->close_handles = handles_close;
+	shard->lose_handles = handles_lose;
+	list_add(io);
+}
+
 int xyli_io_use(struct xyl_io *io, struct xyli_shard *shard)
 {
 	if (io->fd < 0 || io->closing)
 		return -EBADF;
-	if (__builtin_expect(shard->broken, 0))
-		return io->shard == shard ? XYLI_LOST : -EXDEV;
-	if (__builtin_expect(io->shard == shard, 1))
-		return 0;
-	if (!io->shard) {
-		io->shard = shard;
-		shard->close_handles = handles_close;
-		shard->lose_handles = handles_lose;
-		list_add(io);
-		return 0;
+	if (!io->shard)
+		io_adopt(io, shard);
+	if (__builtin_expect(io->shard != shard, 0)) {
+		xyli_count(&shard->stats.foreign_submits, 1);
+		return -EXDEV;
 	}
-	xyli_count(&shard->stats.foreign_submits, 1);
-	return -EXDEV;
+	return __builtin_expect(shard->broken, 0) ? XYLI_LOST : 0;
 }
 
 void xyli_io_hold(struct xyl_io *io)

@@ -31,6 +31,8 @@ static void op_lose(uint32_t slot, void *obj, void *arg)
 static void shard_poison(struct xyli_shard *shard, int error)
 {
 	shard->broken = error;
+	if (xyli_op_in_kernel(&shard->bell))
+		xyli_inbox_renew(&shard->inbox); /* or the kernel's read might hear it first */
 	xyli_why_set("the ring failed (%s): its shard does no I/O any more", strerror(-error));
 	xyli_table_visit(&shard->ops, op_lose, NULL);
 	while (shard->backlog.first)
@@ -62,6 +64,13 @@ static bool sq_reserve(struct xyli_shard *shard, unsigned n)
 		return true;
 	ring_judge(shard, xyli_kernel_submit(shard->ring));
 	return !shard->broken && xyli_kernel_room(shard->ring) >= n;
+}
+
+/* Of a ring that has failed nobody hears them. */
+static void drop_cancels(struct xyli_shard *shard)
+{
+	while (shard->cancels.first)
+		xyli_op_cancel_sent(shard->cancels.first);
 }
 
 static void flush_cancels(struct xyli_shard *shard)
@@ -199,7 +208,9 @@ static void flush_crowd(struct xyli_shard *shard)
 
 void xyli_ring_flush(struct xyli_shard *shard)
 {
-	if (shard->cancels.first)
+	if (__builtin_expect(shard->broken, 0))
+		drop_cancels(shard);
+	else if (shard->cancels.first)
 		flush_cancels(shard);
 	if (__builtin_expect(shard->crowd.first != NULL, 0))
 		flush_crowd(shard);
@@ -211,7 +222,8 @@ void xyli_ring_flush(struct xyli_shard *shard)
 
 bool xyli_ring_has_news(const struct xyli_shard *shard)
 {
-	return xyli_kernel_ready(shard->ring) || xyli_kernel_holds_back(shard->ring);
+	return xyli_kernel_ready(shard->ring) ||
+	       (!shard->broken && xyli_kernel_holds_back(shard->ring));
 }
 
 /* Submit, and let held-back completions run; never wait. */
@@ -275,6 +287,12 @@ static bool ring_is_prompt(struct xyli_shard *shard)
 	return xyli_kernel_ready(shard->ring) > 0;
 }
 
+/* Not who cannot be woken; nor if the ring has just failed, for that has woken some. */
+static bool may_sleep(const struct xyli_shard *shard)
+{
+	return shard->broken ? xyli_ring_is_waiting(shard) : xyli_op_in_kernel(&shard->bell);
+}
+
 static void ring_sleep(struct xyli_shard *shard)
 {
 	struct nap nap = { .shard = shard, .ns = xyli_timers_next(&shard->timers) };
@@ -290,9 +308,8 @@ static void ring_sleep(struct xyli_shard *shard)
 	if (ring_is_prompt(shard))
 		return;
 	bell_arm(shard);
-	if ((!xyli_op_in_kernel(&shard->bell) && !shard->broken) ||
-	    !xyli_inbox_sleep(&shard->inbox)) {
-		enter_briefly(shard); /* who cannot be woken, or has been, does not sleep */
+	if (!may_sleep(shard) || !xyli_inbox_sleep(&shard->inbox)) {
+		enter_briefly(shard);
 		return;
 	}
 	xyli_world_park(nap_take, &nap);

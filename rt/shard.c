@@ -120,7 +120,7 @@ static void shard_init(struct xyli_shard *shard, const struct xyl_config *config
 	shard->bell.kind = &bell_kind;
 	shard->bell.opcode = IORING_OP_READ;
 	shard->bell.internal = true;
-	shard->inbox.bell_fd = -1;
+	shard->inbox.bell_fd = shard->inbox.worn_fd = -1;
 	shard->deadline = XYLI_NEVER;
 }
 

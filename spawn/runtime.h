@@ -41,6 +41,7 @@ int xyli_quiesce(struct xyli_shard *shard, int64_t until_ns);
 void xyli_quiesce_begin(struct xyli_shard *shard);
 bool xyli_quiesce_step(struct xyli_shard *shard);
 bool xyli_quiesce_is_lost(const struct xyli_shard *shard);
+uint64_t xyli_quiesce_leak(const struct xyli_shard *shard); /* pins, its own one included */
 
 /* Between two drives: is xyl_runtime_fd to be readable? (drive.c) */
 void xyli_drive_begin(struct xyl_runtime *rt);
