@@ -113,12 +113,22 @@ static void op_cancel_if_its(uint32_t slot, void *obj, void *arg)
 		xyli_op_cancel(op);
 }
 
+/* The next that is still there when this one is cancelled. */
+static struct xyli_op *op_after(const struct xyli_op *op)
+{
+	struct xyli_op *next = op->next;
+
+	for (unsigned links = op->links; links > 0 && next; links--)
+		next = next->next;
+	return next;
+}
+
 static void ops_cancel(struct xyl_io *io, struct xyli_op *op)
 {
 	struct xyli_op *next;
 
 	for (; op; op = next) {
-		next = op->next;
+		next = op->handle == io ? op_after(op) : op->next;
 		op_cancel_if_its(0, op, io);
 	}
 }
@@ -311,23 +321,25 @@ int xyl_io_fd(const struct xyl_io *io)
 	return io->fd >= 0 ? io->fd : -EBADF;
 }
 
+static void io_adopt(struct xyl_io *io, struct xyli_shard *shard)
+{
+	io->shard = shard;
+	shard->close_handles = handles_close;
+	shard->lose_handles = handles_lose;
+	list_add(io);
+}
+
 int xyli_io_use(struct xyl_io *io, struct xyli_shard *shard)
 {
 	if (io->fd < 0 || io->closing)
 		return -EBADF;
-	if (__builtin_expect(shard->broken, 0))
-		return io->shard && io->shard != shard ? -EXDEV : XYLI_LOST;
-	if (__builtin_expect(io->shard == shard, 1))
-		return 0;
-	if (!io->shard) {
-		io->shard = shard;
-		shard->close_handles = handles_close;
-		shard->lose_handles = handles_lose;
-		list_add(io);
-		return 0;
+	if (!io->shard)
+		io_adopt(io, shard);
+	if (__builtin_expect(io->shard != shard, 0)) {
+		xyli_count(&shard->stats.foreign_submits, 1);
+		return -EXDEV;
 	}
-	xyli_count(&shard->stats.foreign_submits, 1);
-	return -EXDEV;
+	return __builtin_expect(shard->broken, 0) ? XYLI_LOST : 0;
 }
 
 void xyli_io_hold(struct xyl_io *io)

@@ -21,18 +21,26 @@
 
 int xyli_inbox_init(struct xyli_inbox *inbox)
 {
-	*inbox = (struct xyli_inbox){ .bell_fd = eventfd(0, EFD_CLOEXEC) };
+	*inbox = (struct xyli_inbox){ .bell_fd = eventfd(0, EFD_CLOEXEC), .worn_fd = -1 };
 	return inbox->bell_fd < 0 ? -errno : 0;
+}
+
+/* Whoever comes now does not ring; whoever is about to, does it first. */
+static void bell_still(struct xyli_inbox *inbox)
+{
+	atomic_store(&inbox->asleep, false);
+	while (atomic_load(&inbox->ringers))
+		sched_yield();
 }
 
 void xyli_inbox_done(struct xyli_inbox *inbox)
 {
-	atomic_store(&inbox->asleep, false); /* whoever comes now does not ring */
-	while (atomic_load(&inbox->ringers))
-		sched_yield();
+	bell_still(inbox);
 	if (inbox->bell_fd >= 0)
 		close(inbox->bell_fd);
-	inbox->bell_fd = -1;
+	if (inbox->worn_fd >= 0)
+		close(inbox->worn_fd);
+	inbox->bell_fd = inbox->worn_fd = -1;
 }
 
 static void bell_ring(struct xyli_inbox *inbox)
@@ -109,6 +117,19 @@ bool xyli_inbox_sleep(struct xyli_inbox *inbox)
 void xyli_inbox_wake(struct xyli_inbox *inbox)
 {
 	atomic_store_explicit(&inbox->asleep, false, memory_order_relaxed);
+}
+
+/* The old one stays open, for its number may be about to be looked up by a kernel's thread.
+ * No descriptor to be had: then it has to do. */
+void xyli_inbox_renew(struct xyli_inbox *inbox)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	bell_still(inbox);
+	inbox->worn_fd = inbox->bell_fd;
+	inbox->bell_fd = fd;
 }
 
 void xyli_inbox_hush(struct xyli_inbox *inbox)

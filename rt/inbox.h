@@ -18,6 +18,7 @@ struct xyli_inbox {
 	atomic_bool asleep;  /* the shard waits; whoever clears this rings */
 	atomic_uint ringers; /* threads that may be about to write to bell_fd */
 	int bell_fd;	     /* eventfd; -1: none */
+	int worn_fd;	     /* the one before it, which a lost read still listens to; -1 */
 	atomic_uint_fast64_t rung;
 };
 
@@ -33,6 +34,10 @@ void xyli_inbox_deliver(struct xyli_inbox *inbox);
 /* About to wait: false if something came meanwhile, and the shard must not. */
 bool xyli_inbox_sleep(struct xyli_inbox *inbox);
 void xyli_inbox_wake(struct xyli_inbox *inbox);
+
+/* Awake, and once at most: a bell that nobody listens to yet takes the place of this one. */
+void xyli_inbox_renew(struct xyli_inbox *inbox);
+
 void xyli_inbox_hush(struct xyli_inbox *inbox); /* the bell has been heard */
 
 static inline bool xyli_inbox_is_empty(const struct xyli_inbox *inbox)

@@ -46,7 +46,7 @@ enum xyli_life_event {
 	XYLI_EV_CANCEL,	       /* its end is wanted; whoever waits does so until it has come */
 	XYLI_EV_CANCEL_SENT,   /* the cancel's SQE is the kernel's */
 	XYLI_EV_CANCEL_MISSED, /* the kernel had not found it: -ENOENT */
-	XYLI_EV_LOSE,	       /* the ring has failed: no CQE will come any more */
+	XYLI_EV_LOSE,	       /* the ring has failed: no CQE is to be counted on */
 	XYLI_EVENTS
 };
 
@@ -121,7 +121,9 @@ static inline unsigned xyli_life_leave(struct xyli_life *life)
 /* It was just being tried anew, neither polled nor running: ask again. */
 static inline unsigned xyli_life_missed(struct xyli_life *life)
 {
-	if (life->asking || !xyli_life_is_pinned(*life) || life->state == XYLI_OP_NOTIFYING)
+	if (!life->canceling || life->stubborn || !xyli_life_is_pinned(*life))
+		return XYLI_DO_NOT; /* nobody had asked */
+	if (life->asking || life->state == XYLI_OP_NOTIFYING)
 		return 0;
 	life->asking = true;
 	return XYLI_DO_ASK;

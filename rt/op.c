@@ -131,7 +131,7 @@ static void op_wait_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 {
 	struct xyli_op *op = wait->on;
 
-	if (why == XYLI_ABORTED && !op_names_foreign_memory(op))
+	if (why == XYLI_ABORTED && xyli_op_in_kernel(op) && !op_names_foreign_memory(op))
 		op_abandon(op);
 	else
 		xyli_op_cancel(op);
@@ -197,13 +197,37 @@ void xyli_op_refuse(struct xyli_op *op, int error)
 	op_do(op, op_step(op, XYLI_EV_REFUSE), error, 0);
 }
 
-void xyli_op_cancel(struct xyli_op *op)
+static void op_cancel(struct xyli_op *op)
 {
 	unsigned todo = op_step(op, XYLI_EV_CANCEL);
 
 	if (todo & XYLI_DO_ASK)
 		op_ask(op);
 	op_do(op, todo, -ECANCELED, 0);
+}
+
+/* The first of those on the backlog that it is linked with. */
+static struct xyli_op *chain_head(struct xyli_op *op)
+{
+	for (unsigned far = 1; op->prev && op->prev->links >= far; far++)
+		op = op->prev;
+	return op;
+}
+
+/* All or none: without one of them the others may not be published. */
+void xyli_op_cancel(struct xyli_op *op)
+{
+	struct xyli_op *next;
+	unsigned left = 1;
+
+	if (op->life.state == XYLI_OP_QUEUED) {
+		op = chain_head(op);
+		left += op->links;
+	}
+	for (; left > 0 && op; left--, op = next) {
+		next = op->next;
+		op_cancel(op);
+	}
 }
 
 void xyli_op_cancel_sent(struct xyli_op *op)

@@ -66,7 +66,8 @@ struct xyli_op {
 	bool crowded : 1;	/* on the crowd, not on the backlog */
 	bool divisible : 1;	/* a part of it is as good: the rest will be asked for */
 	uint16_t buf_group;	/* provided buffers to choose from, with IOSQE_BUFFER_SELECT */
-	uint8_t links; /* so many behind it on the backlog are linked: published all or none */
+	uint8_t links; /* so many behind it on the backlog are linked: published all or none.  The
+			* next one says one less, and so on. */
 };
 
 /* Queue it; the SQE is filled in at the end of the turn.  `waiter` waits for it from
@@ -77,7 +78,7 @@ void xyli_op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wai
 xyl_pending xyli_op_await(struct xyli_shard *shard, struct xyli_op *op);
 
 /* Ask for its end.  On the backlog: it ends at once, with -ECANCELED, and never
- * reaches the kernel. */
+ * reaches the kernel, nor do those that are linked with it. */
 void xyli_op_cancel(struct xyli_op *op);
 
 /* The cancel's own CQE: only its target's counts, but a cancel that missed is repeated;

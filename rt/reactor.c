@@ -33,6 +33,8 @@ static void op_lose(uint32_t slot, void *obj, void *arg)
 static void shard_poison(struct xyli_shard *shard, int error)
 {
 	shard->broken = error;
+	if (xyli_op_in_kernel(&shard->bell))
+		xyli_inbox_renew(&shard->inbox); /* or the kernel's read might hear it first */
 	xyli_why_set("the ring failed (%s): its shard does no I/O any more", strerror(-error));
 	xyli_table_visit(&shard->ops, op_lose, NULL);
 	while (shard->backlog.first)
@@ -64,6 +66,13 @@ static bool sq_reserve(struct xyli_shard *shard, unsigned n)
 		return true;
 	ring_judge(shard, xyli_kernel_submit(shard->ring));
 	return !shard->broken && xyli_kernel_room(shard->ring) >= n;
+}
+
+/* Of a ring that has failed nobody hears them. */
+static void drop_cancels(struct xyli_shard *shard)
+{
+	while (shard->cancels.first)
+		xyli_op_cancel_sent(shard->cancels.first);
 }
 
 static void flush_cancels(struct xyli_shard *shard)
@@ -148,7 +157,8 @@ static void chain_publish(struct xyli_shard *shard, struct xyli_op *op)
  * complete whatever happens, so they can wait.  What may take for ever may not. */
 static bool op_is_crowded_out(struct xyli_shard *shard, struct xyli_op *op)
 {
-	if (!op->life.stubborn || shard->files < shard->files_max || op->links)
+	if (!op->life.stubborn || op->links ||
+	    (shard->files < shard->files_max && !shard->crowd.first))
 		return false;
 	xyli_ops_remove(&shard->backlog, op);
 	op->crowded = true;
@@ -156,15 +166,18 @@ static bool op_is_crowded_out(struct xyli_shard *shard, struct xyli_op *op)
 	return true;
 }
 
-static void crowd_thin(struct xyli_shard *shard)
+static void chain_submit(struct xyli_shard *shard, struct xyli_op *head)
 {
-	for (unsigned n = shard->files; n < shard->files_max && shard->crowd.first; n++) {
-		struct xyli_op *op = shard->crowd.first;
+	if (__builtin_expect(chain_take_slots(shard, head), 1))
+		chain_publish(shard, head);
+	else
+		chain_refuse(head, -ENOMEM);
+}
 
-		xyli_ops_remove(&shard->crowd, op);
-		op->crowded = false;
-		xyli_ops_append(&shard->backlog, op);
-	}
+/* The queue is empty, and still there is no room for it. */
+static bool chain_is_too_long(struct xyli_shard *shard, const struct xyli_op *head)
+{
+	return head->links && !shard->broken && !xyli_kernel_unsubmitted(shard->ring);
 }
 
 static void flush_backlog(struct xyli_shard *shard)
@@ -177,21 +190,36 @@ static void flush_backlog(struct xyli_shard *shard)
 		else if (op_is_crowded_out(shard, op))
 			continue;
 		else if (sq_reserve(shard, 1 + op->links))
-			chain_take_slots(shard, op) ? chain_publish(shard, op)
-						    : chain_refuse(op, -ENOMEM);
+			chain_submit(shard, op);
+		else if (chain_is_too_long(shard, op))
+			chain_refuse(op, -E2BIG);
 		else if (!shard->broken)
 			return;
 	}
 }
 
+static bool crowd_may_go_on(const struct xyli_shard *shard)
+{
+	return shard->crowd.first && shard->files < shard->files_max;
+}
+
+/* Before the backlog: who came first goes first. */
+static void flush_crowd(struct xyli_shard *shard)
+{
+	while (crowd_may_go_on(shard) && sq_reserve(shard, 1))
+		chain_submit(shard, shard->crowd.first);
+}
+
 void xyli_ring_flush(struct xyli_shard *shard)
 {
-	if (shard->cancels.first)
+	if (__builtin_expect(shard->broken, 0))
+		drop_cancels(shard);
+	else if (shard->cancels.first)
 		flush_cancels(shard);
 	if (shard->buffers)
 		xyli_buffers_fetch(shard->buffers);
 	if (__builtin_expect(shard->crowd.first != NULL, 0))
-		crowd_thin(shard);
+		flush_crowd(shard);
 	if (shard->backlog.first)
 		flush_backlog(shard);
 }
@@ -201,8 +229,10 @@ void xyli_ring_flush(struct xyli_shard *shard)
 /* What a system call that was interrupted did not take is to be submitted still. */
 bool xyli_ring_has_news(const struct xyli_shard *shard)
 {
-	return xyli_kernel_ready(shard->ring) || xyli_kernel_unsubmitted(shard->ring) ||
-	       xyli_kernel_holds_back(shard->ring);
+	if (xyli_kernel_ready(shard->ring))
+		return true;
+	return !shard->broken &&
+	       (xyli_kernel_unsubmitted(shard->ring) || xyli_kernel_holds_back(shard->ring));
 }
 
 /* Submit, and let held-back completions run; never wait. */
@@ -266,13 +296,12 @@ static bool ring_is_prompt(struct xyli_shard *shard)
 	return xyli_kernel_ready(shard->ring) > 0;
 }
 
-/* By its bell, or, without a ring, by looking at it. */
-static bool shard_can_be_woken(const struct xyli_shard *shard)
+/* Not who cannot be woken; nor if the ring has just failed, for that has woken some. */
+static bool may_sleep(const struct xyli_shard *shard)
 {
-	return shard->broken || xyli_op_in_kernel(&shard->bell);
+	return shard->broken ? xyli_ring_is_waiting(shard) : xyli_op_in_kernel(&shard->bell);
 }
 
-/* Submitting may have failed, and poisoned the shard: then there are tasks to resume. */
 static void ring_sleep(struct xyli_shard *shard)
 {
 	struct nap nap = { .shard = shard, .ns = xyli_timers_next(&shard->timers) };
@@ -288,7 +317,7 @@ static void ring_sleep(struct xyli_shard *shard)
 	if (ring_is_prompt(shard))
 		return;
 	bell_arm(shard);
-	if (shard->ready.first || !shard_can_be_woken(shard) || !xyli_inbox_sleep(&shard->inbox)) {
+	if (!may_sleep(shard) || !xyli_inbox_sleep(&shard->inbox)) {
 		enter_briefly(shard);
 		return;
 	}
@@ -306,10 +335,15 @@ static bool shard_is_finished(const struct xyli_shard *shard)
 	       (!shard->draining || shard->stats.ops_outstanding == 0 || shard->broken);
 }
 
+bool xyli_ring_is_behind(const struct xyli_shard *shard)
+{
+	return shard->backlog.first || shard->cancels.first || crowd_may_go_on(shard);
+}
+
 bool xyli_ring_is_waiting(const struct xyli_shard *shard)
 {
-	return !shard->ready.first && xyli_inbox_is_empty(&shard->inbox) && !shard->backlog.first &&
-	       !shard->cancels.first && !shard->by_hand && !shard->busy &&
+	return !shard->ready.first && xyli_inbox_is_empty(&shard->inbox) &&
+	       !xyli_ring_is_behind(shard) && !shard->by_hand && !shard->busy &&
 	       !shard_is_finished(shard);
 }
 

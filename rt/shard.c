@@ -96,6 +96,11 @@ struct xyli_shard *xyli_shard_left(void)
 	return left;
 }
 
+void xyli_shard_disown(struct xyli_shard *shard)
+{
+	atomic_store(&shard->driver, shard); /* no thread's own address */
+}
+
 /* ---- set-up and end ------------------------------------------------------------- */
 
 static void bell_settle(struct xyli_op *op, int res, unsigned cqe_flags)
@@ -137,7 +142,7 @@ static void shard_init(struct xyli_shard *shard, const struct xyl_config *config
 	shard->bell.kind = &bell_kind;
 	shard->bell.opcode = IORING_OP_READ;
 	shard->bell.internal = true;
-	shard->inbox.bell_fd = -1;
+	shard->inbox.bell_fd = shard->inbox.worn_fd = -1;
 	shard->deadline = XYLI_NEVER;
 }
 
@@ -294,25 +299,59 @@ void xyli_shard_leave(struct xyli_shard *shard)
 
 /* ---- invariants ----------------------------------------------------------------- */
 
+struct op_tally {
+	size_t internal, files, canceling;
+};
+
 static void op_check(uint32_t slot, void *obj, void *arg)
 {
 	const struct xyli_op *op = obj;
-	size_t *internal = arg;
+	struct op_tally *tally = arg;
 
 	XYLI_MUST(op->slot == slot);
 	XYLI_MUST(xyli_op_in_kernel(op));
-	*internal += op->internal;
+	tally->internal += op->internal;
+	tally->files += op->life.stubborn;
+	tally->canceling += op->life.asking;
+}
+
+static void queued_check(const struct xyli_ops *list, bool crowd)
+{
+	for (const struct xyli_op *op = list->first; op; op = op->next) {
+		XYLI_MUST(op->life.state == XYLI_OP_QUEUED && op->crowded == crowd);
+		XYLI_MUST(op->next ? op->next->prev == op : list->last == op);
+	}
+}
+
+static size_t cancels_check(const struct xyli_ops *list)
+{
+	size_t n = 0;
+
+	for (const struct xyli_op *op = list->first; op; op = op->next, n++)
+		XYLI_MUST(xyli_op_in_kernel(op) && op->life.asking);
+	return n;
+}
+
+static void ops_check(const struct xyli_shard *shard)
+{
+	struct op_tally tally = { 0 };
+	size_t ops;
+
+	xyli_table_check(&shard->ops);
+	ops = xyli_table_visit(&shard->ops, op_check, &tally);
+	XYLI_MUST(ops - tally.internal == shard->stats.ops_outstanding);
+	XYLI_MUST(tally.files == shard->files);
+	XYLI_MUST(cancels_check(&shard->cancels) + cancels_check(&shard->retries) ==
+		  tally.canceling);
+	queued_check(&shard->backlog, false);
+	queued_check(&shard->crowd, true);
 }
 
 void xyli_shard_check(struct xyli_shard *shard)
 {
-	size_t ops, internal = 0;
-
 	xyli_table_check(&shard->tasks);
-	xyli_table_check(&shard->ops);
 	xyli_timers_check(&shard->timers);
-	ops = xyli_table_visit(&shard->ops, op_check, &internal);
-	XYLI_MUST(ops - internal == shard->stats.ops_outstanding);
+	ops_check(shard);
 	XYLI_MUST(!shard->running);
 	if (shard->buffers)
 		xyli_buffers_check(shard->buffers);

@@ -107,6 +107,7 @@ bool xyli_shard_is_ours(const struct xyli_shard *shard);
 
 /* A live one that this thread ran and that is not closed; NULL: none.  Any thread. */
 struct xyli_shard *xyli_shard_left(void);
+void xyli_shard_disown(struct xyli_shard *shard); /* nobody will ever drive it again */
 
 /* Each live shard.  No lock is held meanwhile. */
 void xyli_shards_visit(void (*visit)(struct xyli_shard *shard, void *arg), void *arg);
@@ -118,7 +119,8 @@ unsigned xyli_shard_turn(struct xyli_shard *shard);
 void xyli_ring_flush(struct xyli_shard *shard);
 void xyli_ring_enter(struct xyli_shard *shard);
 void xyli_ring_reap(struct xyli_shard *shard);
-bool xyli_ring_has_news(const struct xyli_shard *shard);   /* to reap or submit, or held back */
+bool xyli_ring_has_news(const struct xyli_shard *shard);   /* something to reap, or held back */
+bool xyli_ring_is_behind(const struct xyli_shard *shard);  /* something to submit */
 bool xyli_ring_is_waiting(const struct xyli_shard *shard); /* asleep until a CQE, a bell, a timer */
 
 /* Recount all there is; aborts where something disagrees. */

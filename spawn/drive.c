@@ -97,8 +97,8 @@ void xyli_drive_end(struct xyl_runtime *rt)
 	if (rt->drive_fd < 0)
 		return;
 	xyli_ring_hush(shard->ring); /* it was signalled for what has been reaped, too */
-	if (!xyli_inbox_sleep(&shard->inbox) || shard->ready.first || shard->backlog.first ||
-	    shard->cancels.first || xyli_ring_has_news(shard))
+	if (!xyli_inbox_sleep(&shard->inbox) || shard->ready.first || xyli_ring_is_behind(shard) ||
+	    xyli_ring_has_news(shard))
 		when = 1;
 	if (when != XYLI_NEVER)
 		spec.it_value = xyli_timespec(when > 0 ? when : 1);

@@ -31,6 +31,17 @@ static _Noreturn void runtime_give_up(const struct xyl_runtime *rt)
 	xyli_misuse("xyl_runtime_stop", what);
 }
 
+/* One whose ring has failed is as stopped as it will ever be: its pins stay. */
+static void runtime_leave(struct xyl_runtime *rt)
+{
+	int r = xyl_runtime_stop(rt, rt->quiesce_ns);
+
+	if (r == XYLI_LOST)
+		xyli_shard_disown(rt->shard);
+	else if (r < 0)
+		runtime_give_up(rt);
+}
+
 static void thread_ends(void)
 {
 	struct xyli_shard *shard;
@@ -44,8 +55,7 @@ static void thread_ends(void)
 			    "the thread that drove this runtime ends, and there "
 			    "is no memory to stop it");
 	while ((shard = xyli_shard_left()) != NULL)
-		if (xyl_runtime_stop(shard->runtime, shard->runtime->quiesce_ns) < 0)
-			runtime_give_up(shard->runtime);
+		runtime_leave(shard->runtime);
 }
 
 void xyli_runtimes_watch(void)

@@ -46,10 +46,14 @@ static bool shard_is_silent(struct xyli_shard *shard)
 	return xyli_op_is_free(&shard->bell);
 }
 
+uint64_t xyli_quiesce_leak(const struct xyli_shard *shard)
+{
+	return shard->stats.ops_outstanding + !xyli_op_is_free(&shard->bell);
+}
+
 bool xyli_quiesce_is_lost(const struct xyli_shard *shard)
 {
-	return shard->broken &&
-	       (shard->stats.ops_outstanding > 0 || !xyli_op_is_free(&shard->bell));
+	return shard->broken && xyli_quiesce_leak(shard) > 0;
 }
 
 bool xyli_quiesce_step(struct xyli_shard *shard)
@@ -76,6 +80,7 @@ bool xyli_quiesce_step(struct xyli_shard *shard)
 
 int xyli_quiesce(struct xyli_shard *shard, int64_t until_ns)
 {
+	uint64_t leak = 0;
 	bool over, lost;
 
 	shard->deadline = until_ns;
@@ -84,8 +89,11 @@ int xyli_quiesce(struct xyli_shard *shard, int64_t until_ns)
 		xyli_shard_turn(shard);
 	shard->deadline = XYLI_NEVER;
 	lost = over && xyli_quiesce_is_lost(shard);
-	__atomic_store_n(&shard->stats.leaked_pins,
-			 over && !lost ? 0 : shard->stats.ops_outstanding, __ATOMIC_RELAXED);
+	if (lost)
+		leak = xyli_quiesce_leak(shard);
+	else if (!over)
+		leak = shard->stats.ops_outstanding;
+	__atomic_store_n(&shard->stats.leaked_pins, leak, __ATOMIC_RELAXED);
 	if (lost)
 		return XYLI_LOST;
 	return over ? 0 : -ETIMEDOUT;

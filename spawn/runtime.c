@@ -232,7 +232,7 @@ static int thread_stop(struct xyl_runtime *rt, int64_t deadline_ns)
 		return -ETIMEDOUT;
 	}
 	thread_end(rt);
-	__atomic_store_n(&stats->leaked_pins, rt->lost ? stats->ops_outstanding : 0,
+	__atomic_store_n(&stats->leaked_pins, rt->lost ? xyli_quiesce_leak(rt->shard) : 0,
 			 __ATOMIC_RELAXED);
 	return rt->lost;
 }

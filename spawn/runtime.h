@@ -42,6 +42,7 @@ int xyli_quiesce(struct xyli_shard *shard, int64_t until_ns);
 void xyli_quiesce_begin(struct xyli_shard *shard);
 bool xyli_quiesce_step(struct xyli_shard *shard);
 bool xyli_quiesce_is_lost(const struct xyli_shard *shard);
+uint64_t xyli_quiesce_leak(const struct xyli_shard *shard); /* pins, its own one included */
 
 /* From now on a thread that ends does not leave a runtime behind (exit.c). */
 void xyli_runtimes_watch(void);

@@ -13,86 +13,8 @@
 #include "rt/ring.h"
 #include "rt/shard.h"
 #include "tests/child.h"
+#include "tests/probe.h"
 #include "tests/run.h"
-
-/* An operation of the tests' own. */
-struct probe {
-	struct xyli_op op; /* first */
-	unsigned settled;
-	int res;
-	uint8_t state; /* when it was last settled */
-};
-
-static void probe_settle(struct xyli_op *op, int res, unsigned cqe_flags)
-{
-	struct probe *probe = (struct probe *)op;
-
-	probe->settled++;
-	probe->res = res;
-	probe->state = op->life.state;
-	if (!(cqe_flags & IORING_CQE_F_MORE))
-		xyli_op_wake(op, res);
-}
-
-static const struct xyli_op_kind probe_kind = { .name = "probe", .settle = probe_settle };
-
-static struct probe *probe_new(uint8_t opcode, int fd)
-{
-	struct probe *probe = xyl_new(struct probe);
-
-	probe->op.kind = &probe_kind;
-	probe->op.opcode = opcode;
-	probe->op.fd = fd;
-	if (opcode == IORING_OP_POLL_ADD)
-		probe->op.op_flags = POLLIN;
-	return probe;
-}
-
-static struct probe *probe_start(uint8_t opcode, int fd)
-{
-	struct probe *probe = probe_new(opcode, fd);
-
-	xyli_op_start(xyli_here, &probe->op, NULL);
-	return probe;
-}
-
-static void bell_ring(int fd)
-{
-	uint64_t one = 1;
-
-	CHECK(write(fd, &one, sizeof(one)) == sizeof(one));
-}
-
-static struct xyl_stats stats_now(void)
-{
-	struct xyl_stats stats;
-
-	xyl_runtime_stats(xyl_runtime_self(), &stats);
-	return stats;
-}
-
-#define TURN(self) XYL_AWAIT((self)->result, xyl_sleep(0))
-
-/* The frame of each of the bodies below. */
-struct act {
-	struct xyl_frame frame;
-	xyl_async_fn *body;
-	struct probe *probe, *other;
-	struct xyl_stats before;
-	uint64_t tag;
-	uint32_t slot;
-	int fd, i;
-	ssize_t result;
-};
-
-static xyl_step act(void *frame)
-{
-	struct act *self = frame;
-
-	return self->body(frame);
-}
-
-#define ACT(fn) RUN(act, .body = fn, .fd = -1)
 
 /* ---- a life ------------------------------------------------------------------------ */
 

@@ -304,7 +304,13 @@ XYL_OP xyl_sleep_until(int64_t when);
  * A handle belongs to the shard that first used it; on another: -EXDEV.  Functions
  * that return int, and xyl_io_from_fd, may be called before the runtime starts.  One
  * system call transfers up to 2 GiB.  Should memory run out while bytes are put back for
- * the next reader, later reads give -EIO. */
+ * the next reader, later reads give -EIO.
+ *
+ * Should the ring itself fail (a seccomp filter installed too late, a descriptor closed by
+ * mistake), whoever waits for the kernel, and every operation of this section from then
+ * on, is given -ENOTRECOVERABLE; whether what was under way is done nobody knows.  Tasks,
+ * timers and futures go on.  What the kernel had stays pinned for ever; a buffer that is
+ * not in collected memory must stay where it is, too. */
 
 struct xyl_io;
 
@@ -316,9 +322,10 @@ XYL_API int xyl_io_fd(const struct xyl_io *io);	/* -EBADF once closed */
 /* Wakes its waiters with -ECANCELED, waits until the kernel has let go of every
  * operation, then closes.  A socket with an operation under way is shut down first, for
  * whoever else shares it, too.  Runs to its end in an aborted task as well.  0, or the
- * error of close(2).  A handle that nobody holds is closed after a collection and
- * counted in xyl_stats.handles_dropped: that is a bug to mend, and the check build says
- * on stderr who made it. */
+ * error of close(2); -ENOTRECOVERABLE: the ring has failed with an operation of this
+ * handle's, which stays open, or the kernel might find another file there.  A handle that
+ * nobody holds is closed after a collection and counted in xyl_stats.handles_dropped: that
+ * is a bug to mend, and the check build says on stderr who made it. */
 XYL_OP xyl_close(struct xyl_io *io);
 
 XYL_OP xyl_read(struct xyl_io *io, void *buf, size_t len);	/* 0: end */
@@ -405,8 +412,8 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 
 /* Start with defaults, run one async function as the first task on this thread,
  * quiesce, stop.  Blocks.  Its result, or why the runtime could not start (-EDEADLK:
- * this thread is inside one), or -ETIMEDOUT if it could not stop within
- * config.quiesce_ns, whatever the result was; the thread's end then tries once more, as
+ * this thread is inside one), or why it could not stop (xyl_runtime_stop, with
+ * config.quiesce_ns), whatever the result was; the thread's end then tries once more, as
  * after xyl_runtime_drive. */
 #define xyl_run(fn, ...) xyli_run(NULL, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 #define xyl_run_with(config, fn, ...) xyli_run(config, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
@@ -443,7 +450,9 @@ XYL_API int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns);
  * handles still open, join the shards.  Blocks; called by the thread that drives,
  * or, of a started runtime, by any other attached thread.  -ETIMEDOUT past
  * deadline_ns from now: what the kernel still owns is kept, counted in leaked_pins,
- * and never freed; a later call goes on where this one ended.  -EDEADLK: from inside
+ * and never freed; a later call goes on where this one ended.  -ENOTRECOVERABLE, at once
+ * when the last task has ended: the same, of a ring that has failed and will never let
+ * go; if it had nothing left, 0.  -EDEADLK: from inside
  * a runtime; -EBUSY: another thread drives this one, by hand or by xyl_run. */
 XYL_API int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns);
 XYL_API void xyl_runtime_stats(const struct xyl_runtime *rt, struct xyl_stats *ret_stats);
