@@ -185,7 +185,7 @@ void xyli_check_revive(void *start, size_t size)
 {
 	xyli_registry_lock();
 	if (is_watching() && xyli_registry_around(start))
-		xyli_poison_lift_living(start, size);
+		xyli_poison_lift_part(start, size);
 	xyli_registry_unlock();
 }
 

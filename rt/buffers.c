@@ -157,7 +157,7 @@ void xyli_buffers_arrive(struct xyli_buffers *buffers, struct xyli_arrivals *arr
 		slot_provide(buffers, i);
 		return;
 	}
-	xyli_check_revive(slot->block->bytes, sizeof(slot->block->bytes));
+	xyli_check_revive(slot->block->bytes, len);
 	xyli_check_kernel_wrote(slot->block->bytes, len);
 	slot->state = SLOT_STORED;
 	slot->from = 0;
