@@ -189,6 +189,18 @@ void xyli_check_revive(void *start, size_t size)
 	xyli_registry_unlock();
 }
 
+bool xyli_check_is_dead(const void *base)
+{
+	const struct xyli_object *object;
+	bool dead;
+
+	xyli_registry_lock();
+	object = is_watching() ? xyli_registry_find(base) : NULL;
+	dead = object && object->state == XYLI_OBJECT_DEAD;
+	xyli_registry_unlock();
+	return dead;
+}
+
 /* ---- telling --------------------------------------------------------------------- */
 
 static void object_tell(const struct xyli_object *object, const void *p)
