@@ -53,7 +53,9 @@ static void turn_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 	xyli_waits_remove(&op->lane->queue, wait);
 	xyli_wake(wait, -ECANCELED);
 	xyli_stream_left(op);
-	if (why == XYLI_ABORTED && op->lane == &io->in && !io->in.queue.first)
+	if (op->lane->queue.first)
+		xyli_lane_next(op->lane); /* what he had gathered is theirs */
+	else if (why == XYLI_ABORTED && op->lane == &io->in)
 		xyli_receiver_desert(io);
 }
 

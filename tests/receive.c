@@ -53,3 +53,84 @@ TEST(reads_of_both_kinds_may_be_mixed)
 	close(peer);
 	drive_end(&driven);
 }
+
+/* ---- what a whole read had gathered ------------------------------------------------------ */
+
+enum leaving { ABORTED, BOUNDED };
+
+/* Three bytes have come for it, and it waits for more behind an armed receive. */
+static struct xyl_task *whole_read_begins(const struct driven *driven, struct xyl_io *io, int peer,
+					  enum leaving how)
+{
+	struct xyl_task *whole;
+
+	SOME_READ(driven, .io = io, .bound = 1);
+	CHECK_EQ(drive_stats(driven).ops_outstanding, 1);
+	whole = DRIVE_SPAWN(driven, hand_read, .io = io, .buf = xyl_alloc_bytes(8), .len = 8,
+			    .whole = true, .bound = how == BOUNDED ? 20 * XYL_MS : 0);
+	hand_turn(driven);
+	raw_send(peer, "abc");
+	hand_turns(driven, 2);
+	CHECK(!xyl_is_done(whole));
+	return whole;
+}
+
+static void whole_read_leaves(const struct driven *driven, struct xyl_task *whole, enum leaving how)
+{
+	if (how == ABORTED)
+		xyl_abort(whole);
+	CHECK_EQ(hand_join(driven, whole), how == ABORTED ? -ECANCELED : -ETIMEDOUT);
+}
+
+static void whole_read_is_cut(enum leaving how)
+{
+	struct driven driven = drive_begin(NULL);
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+
+	for (int i = 0; i < 2; i++) {
+		whole_read_leaves(&driven, whole_read_begins(&driven, io, peer, how), how);
+		if (i == 0)
+			some_expect(&driven, io, "abc");
+		else
+			read_expect(&driven, io, 8, "abc");
+		CHECK_EQ(drive_stats(&driven).adopted_results, i + 1);
+	}
+	HAND_CLOSE(&driven, io);
+	close(peer);
+	drive_end(&driven);
+}
+
+TEST(what_a_whole_read_had_gathered_goes_to_the_next_reader)
+{
+	whole_read_is_cut(ABORTED);
+	whole_read_is_cut(BOUNDED);
+}
+
+static void whole_read_is_cut_before_others(enum leaving how)
+{
+	struct driven driven = drive_begin(NULL);
+	struct got *got = xyl_new(struct got);
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+	struct xyl_task *whole = whole_read_begins(&driven, io, peer, how), *plain, *taker;
+	char *buf = xyl_alloc_bytes(2);
+
+	plain = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = buf, .len = 2);
+	taker = SOME(&driven, .io = io, .got = got);
+	hand_turn(&driven);
+	whole_read_leaves(&driven, whole, how);
+	CHECK_EQ(hand_join(&driven, plain), 2);
+	CHECK(!memcmp(buf, "ab", 2));
+	hand_join(&driven, taker);
+	GOT_TEXT(got, "c");
+	HAND_CLOSE(&driven, io);
+	close(peer);
+	drive_end(&driven);
+}
+
+TEST(what_a_whole_read_had_gathered_goes_to_those_who_wait_already)
+{
+	whole_read_is_cut_before_others(ABORTED);
+	whole_read_is_cut_before_others(BOUNDED);
+}
