@@ -101,6 +101,9 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io,
 					struct xyli_lane *lane); /* NULL: no memory */
 bool xyli_lane_is_free(const struct xyli_lane *lane);
 
+/* Keep it for the next: it names nothing of its last user's. */
+void xyli_lane_spare(struct xyli_stream_op *op);
+
 /* Again, for the same waiter, without giving up its turn. */
 void xyli_lane_again(struct xyli_stream_op *op);
 

@@ -22,7 +22,6 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lan
 	lane->spare = NULL;
 	if (op) {
 		op->done = 0;
-		op->ret_bytes = NULL;
 		return op;
 	}
 	op = xyli_block_new(&io->shard->blocks, sizeof(*op));
@@ -32,6 +31,14 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lan
 	op->op.handle = io;
 	op->lane = lane;
 	return op;
+}
+
+void xyli_lane_spare(struct xyli_stream_op *op)
+{
+	op->buf = NULL;
+	op->op.buf = NULL;
+	op->ret_bytes = NULL;
+	op->lane->spare = op;
 }
 
 static void lane_start(struct xyli_stream_op *op, struct xyli_wait *waiter)
@@ -123,9 +130,7 @@ void xyli_lane_settled(struct xyli_stream_op *op)
 	struct xyli_lane *lane = op->lane;
 
 	lane->active = NULL;
-	op->buf = NULL;
-	op->op.buf = NULL;
-	lane->spare = op;
+	xyli_lane_spare(op);
 	if (!io->closing)
 		xyli_lane_next(lane);
 	xyli_io_release(io);

@@ -208,7 +208,7 @@ xyl_pending xyl_read_some(struct xyl_io *io, char **ret_bytes)
 		return xyli_done(task, -ENOMEM);
 	op->ret_bytes = ret_bytes;
 	if (xyli_lane_is_free(&io->in) && xyli_stream_at_hand(op, &result)) {
-		io->in.spare = op;
+		xyli_lane_spare(op);
 		return xyli_done(task, result);
 	}
 	return xyli_lane_await(task, op);

@@ -217,6 +217,72 @@ TEST(dropped_buffers_come_back_with_a_collection)
 	lender_end(&lender);
 }
 
+/* An idle connection names the frame of its last reader no longer. */
+struct callee {
+	struct xyl_frame frame;
+	struct xyl_io *io;
+	char *bytes;
+	ssize_t n;
+};
+
+static xyl_step callee(void *frame)
+{
+	struct callee *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_read_some(self->io, &self->bytes));
+	XYL_END(self->n);
+}
+
+struct caller {
+	struct xyl_frame frame;
+	struct xyl_io *io;
+	ssize_t n;
+};
+
+static xyl_step caller(void *frame)
+{
+	struct caller *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_call(callee, .io = self->io));
+	XYL_END(self->n);
+}
+
+enum { IDLE = 32 };
+
+__attribute__((noinline)) static void fill_idle(const struct lender *lender, struct xyl_io **ios,
+						int *peers)
+{
+	for (int i = 0; i < IDLE; i++) {
+		ios[i] = raw_socketpair(&peers[i]);
+		raw_send(peers[i], "the first");
+		borrow(lender, "warm"); /* there are buffers */
+		SOME_READ(&lender->driven, .io = ios[i], .bound = 1);
+		raw_send(peers[i], "the last");
+		hand_turns(&lender->driven, 2); /* it is stored, for a reader to find */
+		CHECK(hand_join(&lender->driven,
+				DRIVE_SPAWN(&lender->driven, caller, .io = ios[i])) > 0);
+	}
+}
+
+TEST(an_idle_connection_keeps_nothing_of_its_last_reader)
+{
+	struct lender lender = lender_begin();
+	struct xyl_io **ios = xyl_alloc(IDLE * sizeof(struct xyl_io *));
+	int peers[IDLE];
+
+	fill_idle(&lender, ios, peers);
+	CHECK(lent(&lender) > IDLE);
+	collect(&lender.driven);
+	CHECK(lent(&lender) <= STRAY);
+	for (int i = 0; i < IDLE; i++) {
+		HAND_CLOSE(&lender.driven, ios[i]);
+		close(peers[i]);
+	}
+	lender_end(&lender);
+}
+
 static unsigned looked;
 static struct got *raised;
 
