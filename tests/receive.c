@@ -134,3 +134,32 @@ TEST(what_a_whole_read_had_gathered_goes_to_those_who_wait_already)
 	whole_read_is_cut_before_others(ABORTED);
 	whole_read_is_cut_before_others(BOUNDED);
 }
+
+/* Which may be more than a provided buffer holds. */
+TEST(what_was_put_back_is_given_out_in_pieces)
+{
+	enum { LEN = 10000 };
+	struct driven driven = drive_begin(NULL);
+	char *sent = xyl_alloc_bytes(LEN);
+	struct got *got = xyl_new(struct got);
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+	struct xyl_task *whole = DRIVE_SPAWN(&driven, hand_read, .io = io, .len = LEN + 1,
+					     .buf = xyl_alloc_bytes(LEN + 1), .whole = true);
+
+	for (size_t i = 0; i < LEN; i++)
+		sent[i] = (char)test_random();
+	CHECK_EQ(write(peer, sent, LEN), LEN);
+	hand_turns(&driven, 3);
+	xyl_abort(whole);
+	CHECK_EQ(hand_join(&driven, whole), -ECANCELED);
+	hand_drained(&driven);
+	for (size_t n = 0; n < LEN; n += (size_t)got->n) {
+		SOME_READ(&driven, .io = io, .got = got);
+		CHECK(got->n > 0 && got->n <= 4096 && n + (size_t)got->n <= LEN);
+		CHECK(!memcmp(got->bytes, sent + n, (size_t)got->n));
+	}
+	HAND_CLOSE(&driven, io);
+	close(peer);
+	drive_end(&driven);
+}
