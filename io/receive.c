@@ -30,7 +30,7 @@ struct xyli_receiver {
 	struct xyli_arrivals arrivals;
 	int error;     /* came behind them; 0 */
 	bool fresh;    /* armed, and nothing has come of it yet */
-	bool starved;  /* there was no buffer: the next reader brings his own */
+	bool starved;  /* there was no buffer: if there still is none, a reader brings his own */
 	bool deserted; /* a reader was aborted; what comes now was meant for him */
 };
 
@@ -100,7 +100,7 @@ static void receive_ended(struct xyl_io *io, int res)
 	if (res == -EINVAL && receiver->fresh)
 		io->shard->multishot_refused = true;
 	else if (res == -ENOBUFS)
-		receiver->starved = !xyli_buffers_more(io->shard->buffers);
+		receiver->starved = true;
 	else if (res == -ECANCELED || xyli_io_is_interrupted(io->fd, res))
 		return; /* again, if anyone still waits */
 	else if (io->in.queue.first)
@@ -159,18 +159,24 @@ static struct xyli_receiver *receiver_of(struct xyl_io *io)
 	return io->receiver = receiver;
 }
 
+/* The kernel finds a buffer when bytes come.  If it found none last time, and there still
+ * is none: false, once. */
+static bool finds_a_buffer(struct xyli_receiver *receiver, struct xyli_shard *shard)
+{
+	bool starved = receiver->starved;
+
+	receiver->starved = false;
+	return xyli_buffers_more(shard->buffers) || !starved;
+}
+
 bool xyli_receiver_arm(struct xyl_io *io)
 {
 	struct xyli_receiver *receiver = NULL;
 
 	if (io->kind == XYLI_IO_SOCKET && !io->shard->multishot_refused)
 		receiver = receiver_of(io);
-	if (!receiver)
+	if (!receiver || !finds_a_buffer(receiver, io->shard))
 		return false;
-	if (receiver->starved) {
-		receiver->starved = false;
-		return false;
-	}
 	receiver->deserted = false;
 	receiver->fresh = true;
 	xyli_io_hold(io);

@@ -471,6 +471,15 @@ TEST(from_elsewhere_giving_back_does_nothing)
 	lender_end(&lender);
 }
 
+TEST(the_first_reader_of_all_finds_a_buffer)
+{
+	struct lender lender = lender_begin();
+
+	raw_send(lender.peer, "ready");
+	CHECK_EQ(SOME_READ(&lender.driven, .io = lender.io, .bound = -1), 5);
+	lender_end(&lender);
+}
+
 /* ---- all of them are away -------------------------------------------------------------------------- */
 
 static char *hoard[POOL];
@@ -535,6 +544,30 @@ TEST(buffers_that_are_back_are_used_again)
 	GOT_TEXT(got, "lent again");
 	CHECK_EQ(lent(&lender), POOL);
 	*got = (struct got){ 0 };
+	hoard_end(&lender);
+	lender_end(&lender);
+}
+
+/* The kernel had none for one who then left: whoever comes when there are some again is
+ * lent one. */
+TEST(a_want_of_buffers_is_forgotten_when_they_are_back)
+{
+	struct lender lender = lender_begin();
+	struct xyl_task *reader;
+
+	hoard_all(&lender);
+	reader = SOME(&lender.driven, .io = lender.io);
+	hand_turns(&lender.driven, 2);
+	raw_send(lender.peer, "late");
+	hand_completion(&lender.driven);
+	xyl_abort(reader);
+	CHECK_EQ(hand_join(&lender.driven, reader), -ECANCELED);
+	hand_drained(&lender.driven);
+	for (int i = 0; i < 10; i++)
+		hoard_give(&lender, i);
+	reader = SOME(&lender.driven, .io = lender.io);
+	CHECK_EQ(hand_join(&lender.driven, reader), 4);
+	CHECK_EQ(lent(&lender), POOL - 9);
 	hoard_end(&lender);
 	lender_end(&lender);
 }
