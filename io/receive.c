@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <sys/socket.h>
 
 #include "io/handle.h"
 #include "rt/buffers.h"
@@ -29,6 +30,7 @@ struct xyli_receiver {
 	struct xyli_op op; /* first */
 	struct xyli_arrivals arrivals;
 	int error;     /* came behind them; 0 */
+	bool refused;  /* there is to be none on this handle */
 	bool fresh;    /* armed, and nothing has come of it yet */
 	bool starved;  /* there was no buffer: if there still is none, a reader brings his own */
 	bool deserted; /* a reader was aborted; what comes now was meant for him */
@@ -92,13 +94,29 @@ static void queue_tell(struct xyl_io *io, int res)
 		xyli_stream_left(op);
 }
 
+/* A Unix socket that is not connected says the same to any receive. */
+static bool is_connected(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+static void receive_refused(struct xyl_io *io)
+{
+	io->receiver->refused = true;
+	if (is_connected(io->fd))
+		io->shard->multishot_refused = true;
+}
+
 /* It has ended; what for? */
 static void receive_ended(struct xyl_io *io, int res)
 {
 	struct xyli_receiver *receiver = io->receiver;
 
 	if (res == -EINVAL && receiver->fresh)
-		io->shard->multishot_refused = true;
+		receive_refused(io);
 	else if (res == -ENOBUFS)
 		receiver->starved = true;
 	else if (res == -ECANCELED || xyli_io_is_interrupted(io->fd, res))
@@ -175,7 +193,7 @@ bool xyli_receiver_arm(struct xyl_io *io)
 
 	if (io->kind == XYLI_IO_SOCKET && !io->shard->multishot_refused)
 		receiver = receiver_of(io);
-	if (!receiver || !finds_a_buffer(receiver, io->shard))
+	if (!receiver || receiver->refused || !finds_a_buffer(receiver, io->shard))
 		return false;
 	receiver->deserted = false;
 	receiver->fresh = true;

@@ -163,3 +163,47 @@ TEST(what_was_put_back_is_given_out_in_pieces)
 	close(peer);
 	drive_end(&driven);
 }
+
+/* ---- refusals ------------------------------------------------------------------------------- */
+
+/* It is lent a provided buffer. */
+static void expect_lent(const struct driven *driven, struct xyl_io *io, int peer, bool is_lent)
+{
+	struct got *got = xyl_new(struct got);
+
+	raw_send(peer, "ready");
+	SOME_READ(driven, .io = io, .got = got);
+	GOT_TEXT(got, "ready");
+	CHECK_EQ(drive_stats(driven).buffers_lent, is_lent);
+	SOME_DONE(driven, got->bytes);
+}
+
+/* It is at fault itself: the other sockets go on as ever. */
+static void odd_socket(const struct driven *driven, struct xyl_io *odd, ssize_t expected)
+{
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(SOME_READ(driven, .io = odd), expected);
+	expect_lent(driven, io, peer, true);
+	HAND_CLOSE(driven, io);
+	HAND_CLOSE(driven, odd);
+	close(peer);
+}
+
+TEST(a_socket_that_is_not_connected_spoils_nothing_for_others)
+{
+	struct driven driven = drive_begin(NULL);
+	struct folder folder = folder_make();
+	struct xyl_io *io;
+
+	odd_socket(&driven, raw_handle(socket(AF_UNIX, SOCK_STREAM, 0)), -EINVAL);
+	odd_socket(&driven, raw_handle(socket(AF_INET, SOCK_STREAM, 0)), -ENOTCONN);
+	CHECK_EQ(xyl_unix_listen(&io, folder.path), 0);
+	odd_socket(&driven, io, -EINVAL);
+	CHECK_EQ(xyl_tcp_listen(&io, "127.0.0.1", "0"), 0);
+	odd_socket(&driven, io, -ENOTCONN);
+	folder_remove(&folder);
+	drive_end(&driven);
+}
