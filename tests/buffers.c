@@ -273,7 +273,7 @@ TEST(an_idle_connection_keeps_nothing_of_its_last_reader)
 	int peers[IDLE];
 
 	fill_idle(&lender, ios, peers);
-	CHECK(lent(&lender) > IDLE);
+	CHECK(lent(&lender) > IDLE || xyli_check_every_turn());
 	collect(&lender.driven);
 	CHECK(lent(&lender) <= STRAY);
 	for (int i = 0; i < IDLE; i++) {
@@ -553,6 +553,7 @@ TEST(buffers_that_are_back_are_used_again)
 TEST(a_want_of_buffers_is_forgotten_when_they_are_back)
 {
 	struct lender lender = lender_begin();
+	struct got *got = xyl_new(struct got);
 	struct xyl_task *reader;
 
 	hoard_all(&lender);
@@ -565,9 +566,9 @@ TEST(a_want_of_buffers_is_forgotten_when_they_are_back)
 	hand_drained(&lender.driven);
 	for (int i = 0; i < 10; i++)
 		hoard_give(&lender, i);
-	reader = SOME(&lender.driven, .io = lender.io);
-	CHECK_EQ(hand_join(&lender.driven, reader), 4);
+	CHECK_EQ(SOME_READ(&lender.driven, .io = lender.io, .got = got), 4);
 	CHECK_EQ(lent(&lender), POOL - 9);
+	*got = (struct got){ 0 };
 	hoard_end(&lender);
 	lender_end(&lender);
 }
