@@ -29,11 +29,11 @@
 struct xyli_receiver {
 	struct xyli_op op; /* first */
 	struct xyli_arrivals arrivals;
-	int error;     /* came behind them; 0 */
-	bool refused;  /* there is to be none on this handle */
-	bool fresh;    /* armed, and nothing has come of it yet */
-	bool starved;  /* there was no buffer: if there still is none, a reader brings his own */
-	bool deserted; /* a reader was aborted; what comes now was meant for him */
+	int error;	 /* came behind them; 0 */
+	bool refused;	 /* there is to be none on this handle */
+	bool fresh;	 /* armed, and nothing has come of it yet */
+	uint8_t starved; /* so many times there was no buffer, and nothing has come since */
+	bool deserted;	 /* a reader was aborted; what comes now was meant for him */
 };
 
 /* ---- what has arrived ------------------------------------------------------------------- */
@@ -118,7 +118,7 @@ static void receive_ended(struct xyl_io *io, int res)
 	if (res == -EINVAL && receiver->fresh)
 		receive_refused(io);
 	else if (res == -ENOBUFS)
-		receiver->starved = true;
+		receiver->starved++;
 	else if (res == -ECANCELED || xyli_io_is_interrupted(io->fd, res))
 		return; /* again, if anyone still waits */
 	else if (io->in.queue.first)
@@ -133,6 +133,7 @@ static void receive_arrived(struct xyl_io *io, int res, unsigned cqe_flags)
 
 	xyli_buffers_arrive(io->shard->buffers, &receiver->arrivals, cqe_flags,
 			    res > 0 ? (size_t)res : 0);
+	receiver->starved = 0;
 	if (io->closing)
 		xyli_receiver_empty(io);
 	else if (receiver->deserted && res > 0)
@@ -178,13 +179,15 @@ static struct xyli_receiver *receiver_of(struct xyl_io *io)
 }
 
 /* The kernel finds a buffer when bytes come.  If it found none last time, and there still
- * is none: false, once. */
+ * is none, or it found none twice, whatever we know: false, once. */
 static bool finds_a_buffer(struct xyli_receiver *receiver, struct xyli_shard *shard)
 {
-	bool starved = receiver->starved;
+	bool any = xyli_buffers_more(shard->buffers);
 
-	receiver->starved = false;
-	return xyli_buffers_more(shard->buffers) || !starved;
+	if (receiver->starved == 0 || (receiver->starved == 1 && any))
+		return true;
+	receiver->starved = 0;
+	return false;
 }
 
 bool xyli_receiver_arm(struct xyl_io *io)

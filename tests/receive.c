@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading without a buffer of one's own: provided buffers, lent, returned, found again. */
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -161,6 +163,117 @@ TEST(what_was_put_back_is_given_out_in_pieces)
 	}
 	HAND_CLOSE(&driven, io);
 	close(peer);
+	drive_end(&driven);
+}
+
+/* ---- a kernel without this or that --------------------------------------------------------- */
+
+static struct {
+	int error;	   /* what registering a ring of buffers gives */
+	bool empty;	   /* it takes one, and never finds a buffer in it */
+	unsigned attempts; /* to register one */
+} kernel;
+
+typedef int register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *reg, unsigned flags);
+
+/* This program's own. */
+int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *reg, unsigned flags)
+{
+	struct io_uring_buf_reg other = *reg;
+	register_buf_ring *real =
+		(register_buf_ring *)(uintptr_t)dlsym(RTLD_NEXT, "io_uring_register_buf_ring");
+
+	kernel.attempts++;
+	if (kernel.error)
+		return kernel.error;
+	other.bgid += kernel.empty;
+	return real(ring, &other, flags);
+}
+
+static void reads_in_both_ways(const struct driven *driven, struct xyl_io *io, int peer)
+{
+	struct xyl_task *first = SOME(driven, .io = io), *second = SOME(driven, .io = io);
+
+	hand_turns(driven, 2);
+	raw_send(peer, "first");
+	CHECK_EQ(hand_join(driven, first), 5);
+	raw_send(peer, "second");
+	CHECK_EQ(hand_join(driven, second), 6);
+	for (int i = 0; i < 10; i++) {
+		raw_send(peer, "this and that");
+		some_expect(driven, io, "this and that");
+		raw_send(peer, "and so on");
+		read_expect(driven, io, 4, "and ");
+		some_expect(driven, io, "so on");
+	}
+	CHECK_EQ(SOME_READ(driven, .io = io, .bound = 1), -ETIMEDOUT);
+	close(peer);
+	CHECK_EQ(SOME_READ(driven, .io = io), 0);
+	HAND_CLOSE(driven, io);
+}
+
+TEST(without_a_ring_of_buffers_each_reader_has_his_own)
+{
+	struct driven driven = drive_begin(NULL);
+	int peer;
+
+	kernel.attempts = 0;
+	kernel.error = -EINVAL;
+	for (int i = 0; i < 3; i++) {
+		struct xyl_io *io = raw_socketpair(&peer);
+
+		reads_in_both_ways(&driven, io, peer);
+	}
+	CHECK_EQ(kernel.attempts, 1); /* it is remembered */
+	CHECK_EQ(drive_stats(&driven).buffers, 0);
+	drive_end(&driven);
+	kernel.error = 0;
+}
+
+TEST(a_kernel_that_finds_no_buffer_though_there_are_some_is_not_asked_for_ever)
+{
+	struct driven driven = drive_begin(NULL);
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+
+	kernel.empty = true;
+	reads_in_both_ways(&driven, io, peer);
+	CHECK_EQ(drive_stats(&driven).buffers_lent, 0);
+	drive_end(&driven);
+	kernel.empty = false;
+}
+
+TEST(without_multishot_receives_each_reader_has_his_own_buffer)
+{
+	struct driven driven = drive_begin(NULL);
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+
+	driven.rt->shard->multishot_refused = true;
+	reads_in_both_ways(&driven, io, peer);
+	CHECK_EQ(drive_stats(&driven).buffers, 0);
+	drive_end(&driven);
+}
+
+TEST(a_pipe_and_a_file_are_read_into_buffers_of_the_readers)
+{
+	struct driven driven = drive_begin(NULL);
+	struct folder folder = folder_make();
+	int peer, fd = open(folder.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct xyl_io *io = raw_pipe_reader(&peer);
+
+	reads_in_both_ways(&driven, io, peer);
+	CHECK_EQ(pwrite(fd, "in a file", 9, 0), 9);
+	io = raw_handle(fd);
+	some_expect(&driven, io, "in a file");
+	CHECK_EQ(SOME_READ(&driven, .io = io), 0);
+	HAND_CLOSE(&driven, io);
+	CHECK_EQ(SOME_READ(&driven, .io = io), -EBADF);
+	io = raw_handle(open(folder.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	CHECK_EQ(SOME_READ(&driven, .io = io), -EISDIR);
+	HAND_CLOSE(&driven, io);
+	CHECK_EQ(drive_stats(&driven).buffers, 0);
+	folder_remove(&folder);
 	drive_end(&driven);
 }
 
