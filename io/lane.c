@@ -111,14 +111,14 @@ void xyli_lane_next(struct xyli_lane *lane)
 	while (!lane->active && lane->queue.first) {
 		struct xyli_wait *wait = lane->queue.first;
 		struct xyli_stream_op *op = wait->on;
-		ssize_t result = -ENOMEM;
+		ssize_t result;
 		bool at_hand = xyli_stream_at_hand(op, &result);
 
 		if (!at_hand && lane_is_fed(op))
 			return;
 		xyli_waits_remove(&lane->queue, wait);
 		if (at_hand || !xyli_stream_aim(op))
-			xyli_wake(wait, result);
+			xyli_wake(wait, at_hand ? result : -ENOMEM);
 		else
 			lane_start(op, wait);
 	}
