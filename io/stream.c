@@ -238,6 +238,7 @@ static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
 	op->op.life.stubborn = io->kind == XYLI_IO_FILE;
 	op->op.prompt = !reads || op->op.life.stubborn;
 	op->op.divisible = whole;
+	op->op.life.zero_copy = false;
 	op->op.op_flags = 0;
 	if (socket && !reads)
 		op->op.op_flags = MSG_NOSIGNAL | (whole ? MSG_WAITALL : 0);
