@@ -35,6 +35,7 @@ struct xyli_stream_op {
 	size_t want, done; /* bytes */
 	ssize_t result;	   /* of a zero-copy write whose notification is awaited */
 	bool whole;	   /* want is to be reached */
+	bool paused;	   /* a part has gone out; the rest waits for its notification */
 };
 
 struct xyli_lane {

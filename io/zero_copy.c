@@ -7,7 +7,8 @@
  * that writes follow each other without waiting for the peer; the record, which pins the
  * buffer and holds the handle, lives until the second.  A writer whose buffer is collected
  * goes on after the first answer, too: the buffer is the kernel's for good, and the
- * collector sees to the rest.  One whose buffer is foreign waits for the second.
+ * collector sees to the rest.  One whose buffer is foreign waits for the second, of each
+ * part if there are several.
  *
  * A failed one may give an error with F_MORE, and then a notification: only F_MORE
  * counts.  What cannot be sent so (Unix sockets, old kernels) is written as ever, and the
@@ -77,10 +78,8 @@ static void sent(struct xyli_stream_op *op, ssize_t result)
 	struct xyl_io *io = op->op.handle;
 
 	op->result = result;
-	if (op->op.waiter && !is_foreign(op)) {
-		op->op.waiter->abandoned = true; /* the buffer may lie in one of its frames */
+	if (!is_foreign(op))
 		xyli_op_wake(&op->op, result);
-	}
 	op->lane->active = NULL;
 	if (!io->closing)
 		xyli_lane_next(op->lane);
@@ -94,12 +93,30 @@ static void answered(struct xyli_stream_op *op, int res)
 
 	if (goes_on && res > 0)
 		op->done += (size_t)res;
+	if (goes_on && is_foreign(op)) {
+		op->paused = true;
+		return;
+	}
+	if (op->op.waiter)
+		op->op.waiter->abandoned = true; /* the buffer may lie in one of its frames */
 	if (!goes_on) {
 		sent(op, xyli_write_outcome(op, res));
 	} else if (!rest_start(op, io->copies)) {
 		io->broken |= op->done > 0;
 		sent(op, -ENOMEM);
 	}
+}
+
+/* The kernel has let go of the buffer: whoever waited for that goes on, or his write does. */
+static void let_go(struct xyli_stream_op *op)
+{
+	if (!op->paused) {
+		xyli_op_wake(&op->op, op->result);
+		xyli_io_release(op->op.handle);
+		return;
+	}
+	op->paused = false;
+	xyli_write_settle(&op->op, op->op.life.canceling ? -ECANCELED : -EINTR, 0);
 }
 
 /* It is not to be sent so: as ever, then, if anyone waits for it. */
@@ -116,8 +133,7 @@ static void zero_copy_settle(struct xyli_op *base, int res, unsigned cqe_flags)
 	struct xyli_stream_op *op = (struct xyli_stream_op *)base;
 
 	if (cqe_flags & IORING_CQE_F_NOTIF) {
-		xyli_op_wake(base, op->result);
-		xyli_io_release(base->handle);
+		let_go(op);
 		return;
 	}
 	if (res == -EOPNOTSUPP || res == -EINVAL || res == -ENOMEM) {

@@ -524,3 +524,28 @@ TEST(a_peer_that_is_gone_is_an_error)
 		line_end(&line);
 	}
 }
+
+/* A part has gone out; then the connection is reset. */
+TEST(a_peer_that_goes_meanwhile_is_an_error)
+{
+	for (int memory = 0; memory < 3; memory++) {
+		struct line line = line_begin();
+		char *buf = memory == 1 ? malloc(BIG) : NULL;
+		struct xyl_task *writer =
+			memory == 2 ? in_frame_spawn(&line, true)
+				    : ZC(&line, .len = BIG,
+					 .buf = numbered(buf ? buf : xyl_alloc_bytes(BIG), BIG, 0));
+		ssize_t n;
+
+		hand_turns(&line.driven, 10);
+		raw_reset(line.peer);
+		line.peer = -1;
+		n = hand_join(&line.driven, writer);
+		CHECK(n == -EPIPE || n == -ECONNRESET);
+		if (buf)
+			CHECK_EQ(outstanding(&line), 0);
+		hand_drained(&line.driven);
+		line_end(&line);
+		free(buf);
+	}
+}
