@@ -5,10 +5,11 @@
  * Design notes.  The kernel answers twice: how much it has taken on, and, when its network
  * stack has let go of the pages, a notification.  The lane is free after the first, so
  * that writes follow each other without waiting for the peer; the record, which pins the
- * buffer and holds the handle, lives until the second.  A writer whose buffer is collected
- * goes on after the first answer, too: the buffer is the kernel's for good, and the
- * collector sees to the rest.  One whose buffer is foreign waits for the second, of each
- * part if there are several.
+ * buffer, lives until the second.  It holds its handle no longer than the first: what is
+ * missing then names no descriptor, and comes when the peer pleases, who may not read for
+ * ever.  A writer whose buffer is collected goes on after the first answer, too: the
+ * buffer is the kernel's for good, and the collector sees to the rest.  One whose buffer
+ * is foreign waits for the second, of each part if there are several.
  *
  * A failed one may give an error with F_MORE, and then a notification: only F_MORE
  * counts.  What cannot be sent so (Unix sockets, old kernels) is written as ever, and the
@@ -105,6 +106,7 @@ static void answered(struct xyli_stream_op *op, int res)
 		io->broken |= op->done > 0;
 		sent(op, -ENOMEM);
 	}
+	xyli_io_release(io);
 }
 
 /* The kernel has let go of the buffer: whoever waited for that goes on, or his write does. */
@@ -112,7 +114,6 @@ static void let_go(struct xyli_stream_op *op)
 {
 	if (!op->paused) {
 		xyli_op_wake(&op->op, op->result);
-		xyli_io_release(op->op.handle);
 		return;
 	}
 	op->paused = false;
@@ -125,7 +126,10 @@ static bool copy_start(struct xyli_stream_op *op, int res)
 	struct xyl_io *io = op->op.handle;
 
 	io->copies |= res != -ENOMEM;
-	return op->op.waiter && !op->op.life.canceling && rest_start(op, true);
+	if (!op->op.waiter || op->op.life.canceling || !rest_start(op, true))
+		return false;
+	xyli_io_release(io);
+	return true;
 }
 
 static void zero_copy_settle(struct xyli_op *base, int res, unsigned cqe_flags)
@@ -137,11 +141,8 @@ static void zero_copy_settle(struct xyli_op *base, int res, unsigned cqe_flags)
 		return;
 	}
 	if (res == -EOPNOTSUPP || res == -EINVAL || res == -ENOMEM) {
-		if (copy_start(op, res)) {
-			if (!(cqe_flags & IORING_CQE_F_MORE))
-				xyli_io_release(base->handle);
+		if (copy_start(op, res))
 			return;
-		}
 		res = base->life.canceling ? -ECANCELED : -ENOMEM;
 	}
 	if (cqe_flags & IORING_CQE_F_MORE)

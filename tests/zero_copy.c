@@ -287,6 +287,31 @@ TEST(a_buffer_in_the_frame_of_a_task_that_has_ended_is_sent_as_it_was)
 	}
 }
 
+/* The part that had gone out is sent on, though its task is gone. */
+TEST(a_buffer_in_the_frame_of_an_aborted_task_is_sent_as_it_was)
+{
+	for (int called = 0; called < 2; called++) {
+		struct line line = line_begin();
+		struct xyl_task *writer = in_frame_spawn(&line, called);
+
+		hand_turns(&line.driven, 10);
+		CHECK(!xyl_is_done(writer));
+		xyl_abort(writer);
+		CHECK_EQ(hand_join(&line.driven, writer), -ECANCELED);
+		hand_turns(&line.driven, 3);
+		CHECK(line.io->broken);
+		churn();
+		HAND_CLOSE(&line.driven, line.io);
+		while (outstanding(&line)) {
+			hear_some(&line);
+			hand_turn(&line.driven);
+		}
+		CHECK(line.heard > 0);
+		close(line.peer);
+		drive_end(&line.driven);
+	}
+}
+
 __attribute__((noinline)) static struct xyl_weak *give_away(const struct line *line)
 {
 	char *buf = numbered_new(BIG, 0);
@@ -465,6 +490,48 @@ TEST(a_write_that_is_aborted_before_a_byte_went_out_leaves_no_trace)
 	line_end(&line);
 }
 
+static void partly(bool foreign, int64_t bound)
+{
+	struct line line = line_begin();
+	char *buf = foreign ? malloc(BIG) : xyl_alloc_bytes(BIG);
+	struct xyl_task *writer, *queued;
+
+	writer = ZC(&line, .buf = numbered(buf, BIG, 0), .len = BIG, .bound = bound);
+	queued = ZC(&line, .buf = "queued", .len = 6);
+	hand_turns(&line.driven, 10);
+	if (!bound)
+		xyl_abort(writer);
+	while (!line.io->broken)
+		hand_turn(&line.driven);
+	if (foreign)
+		CHECK_EQ(hear_and_join(&line, writer), bound ? -ETIMEDOUT : -ECANCELED);
+	else
+		CHECK_EQ(hand_join(&line.driven, writer), bound ? -ETIMEDOUT : -ECANCELED);
+	CHECK_EQ(hand_join(&line.driven, queued), -EPIPE);
+	CHECK(line.io->broken);
+	CHECK_EQ(drive_stats(&line.driven).adopted_results, 1);
+	CHECK_EQ(ZC_WRITE(&line, .buf = buf, .len = 10), -EPIPE);
+	if (foreign)
+		CHECK_EQ(outstanding(&line), 0);
+	HAND_CLOSE(&line.driven, line.io);
+	while (outstanding(&line)) {
+		hear_some(&line);
+		hand_turn(&line.driven);
+	}
+	close(line.peer);
+	drive_end(&line.driven);
+	if (foreign)
+		free(buf);
+}
+
+TEST(a_write_that_is_cut_after_a_part_went_out_breaks_the_stream)
+{
+	partly(false, 0);
+	partly(true, 0);
+	partly(false, 20 * XYL_MS);
+	partly(true, 20 * XYL_MS);
+}
+
 TEST(who_waits_for_the_notification_keeps_his_result)
 {
 	for (int bounded = 0; bounded < 2; bounded++) {
@@ -490,6 +557,49 @@ TEST(who_waits_for_the_notification_keeps_his_result)
 }
 
 /* ---- close and stop ------------------------------------------------------------------------------------ */
+
+/* The peer does not read: a close is not its business, and it has all the bytes later. */
+TEST(a_close_does_not_wait_for_a_notification)
+{
+	for (int foreign = 0; foreign < 2; foreign++) {
+		struct line line = line_begin_roomy();
+		char *buf = foreign ? malloc(BIG) : xyl_alloc_bytes(BIG);
+		struct xyl_task *writer = ZC(&line, .buf = numbered(buf, BIG, 0), .len = BIG);
+
+		hand_turns(&line.driven, 10);
+		HAND_CLOSE(&line.driven, line.io);
+		CHECK_EQ(drive_stats(&line.driven).handles_open, 0);
+		CHECK_EQ(outstanding(&line), 1);
+		hear(&line, BIG);
+		CHECK_EQ(hand_join(&line.driven, writer), BIG);
+		hand_drained(&line.driven);
+		CHECK_EQ(recv(line.peer, in_static_memory, 1, 0), 0);
+		close(line.peer);
+		drive_end(&line.driven);
+		if (foreign)
+			free(buf);
+	}
+}
+
+TEST(a_close_ends_writes_in_every_other_state)
+{
+	struct line line = line_begin();
+	struct xyl_task *tasks[4];
+
+	for (int i = 0; i < 4; i++)
+		tasks[i] = ZC(&line, .len = MIB / 2 * (i ? 1 : 4),
+			      .buf = i % 2 ? in_static_memory : xyl_alloc_bytes(BIG));
+	hand_turns(&line.driven, 5);
+	HAND_CLOSE(&line.driven, line.io);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(hand_join(&line.driven, tasks[i]), -ECANCELED);
+	while (outstanding(&line)) {
+		raw_drain(line.peer);
+		hand_turn(&line.driven);
+	}
+	close(line.peer);
+	drive_end(&line.driven);
+}
 
 TEST(a_stop_waits_for_the_notification_and_says_if_it_does_not_come)
 {
