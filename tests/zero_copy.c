@@ -183,7 +183,7 @@ TEST(a_write_of_nothing_gives_0)
 {
 	struct line line = line_begin();
 
-	CHECK_EQ(ZC_WRITE(&line, .buf = xyl_alloc_bytes(1), .len = 0), 0);
+	CHECK_EQ(ZC_WRITE(&line, .buf = xyl_alloc(1), .len = 0), 0);
 	CHECK_EQ(ZC_WRITE(&line, .buf = in_static_memory, .len = 0), 0);
 	line_end(&line);
 }
@@ -226,7 +226,7 @@ struct in_frame {
 	struct xyl_frame frame;
 	struct xyl_io *io;
 	ssize_t n;
-	char buf[BIG];
+	char buf[MIB];
 };
 
 static xyl_step in_frame(void *frame)
@@ -234,8 +234,8 @@ static xyl_step in_frame(void *frame)
 	struct in_frame *self = frame;
 
 	XYL_BEGIN(self)
-	numbered(self->buf, BIG, 0);
-	XYL_AWAIT(self->n, xyl_write_zc(self->io, self->buf, BIG));
+	numbered(self->buf, MIB, 0);
+	XYL_AWAIT(self->n, xyl_write_zc(self->io, self->buf, MIB));
 	XYL_END(self->n);
 }
 
@@ -279,10 +279,10 @@ TEST(a_buffer_in_the_frame_of_a_task_that_has_ended_is_sent_as_it_was)
 	for (int called = 0; called < 2; called++) {
 		struct line line = line_begin_roomy();
 
-		CHECK_EQ(hand_join(&line.driven, in_frame_spawn(&line, called)), BIG);
+		CHECK_EQ(hand_join(&line.driven, in_frame_spawn(&line, called)), MIB);
 		CHECK_EQ(outstanding(&line), 1);
 		churn();
-		hear(&line, BIG);
+		hear(&line, MIB);
 		line_end(&line);
 	}
 }
@@ -474,7 +474,7 @@ TEST(a_write_that_is_aborted_before_a_byte_went_out_leaves_no_trace)
 	size_t stuffed = stuff(&line);
 
 	for (int foreign = 0; foreign < 2; foreign++) {
-		char *buf = foreign ? in_static_memory : xyl_alloc_bytes(MIB);
+		char *buf = foreign ? in_static_memory : xyl_alloc(MIB);
 		struct xyl_task *first = ZC(&line, .buf = buf, .len = MIB);
 		struct xyl_task *queued = ZC(&line, .buf = buf, .len = MIB);
 
@@ -588,7 +588,7 @@ TEST(a_close_ends_writes_in_every_other_state)
 
 	for (int i = 0; i < 4; i++)
 		tasks[i] = ZC(&line, .len = MIB / 2 * (i ? 1 : 4),
-			      .buf = i % 2 ? in_static_memory : xyl_alloc_bytes(BIG));
+			      .buf = i % 2 ? in_static_memory : xyl_alloc(BIG));
 	hand_turns(&line.driven, 5);
 	HAND_CLOSE(&line.driven, line.io);
 	for (int i = 0; i < 4; i++)
@@ -622,7 +622,7 @@ TEST(a_peer_that_is_gone_is_an_error)
 {
 	for (int foreign = 0; foreign < 2; foreign++) {
 		struct line line = line_begin();
-		char *buf = foreign ? in_static_memory : xyl_alloc_bytes(MIB);
+		char *buf = foreign ? in_static_memory : xyl_alloc(MIB);
 		ssize_t n;
 
 		raw_reset(line.peer);
