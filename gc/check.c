@@ -192,8 +192,20 @@ void xyli_check_revive(void *start, size_t size)
 {
 	xyli_registry_lock();
 	if (is_watching() && xyli_registry_around(start))
-		xyli_poison_lift_living(start, size);
+		xyli_poison_lift_part(start, size);
 	xyli_registry_unlock();
+}
+
+bool xyli_check_is_dead(const void *base)
+{
+	const struct xyli_object *object;
+	bool dead;
+
+	xyli_registry_lock();
+	object = is_watching() ? xyli_registry_find(base) : NULL;
+	dead = object && object->state == XYLI_OBJECT_DEAD;
+	xyli_registry_unlock();
+	return dead;
 }
 
 /* ---- telling --------------------------------------------------------------------- */

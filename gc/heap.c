@@ -134,6 +134,11 @@ void *xyli_heap_base(const void *p)
 	return GC_base((void *)(uintptr_t)p);
 }
 
+size_t xyli_heap_room(const void *base)
+{
+	return base ? GC_size(base) : 0;
+}
+
 size_t xyli_heap_fresh(void)
 {
 	return GC_get_bytes_since_gc();

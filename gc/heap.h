@@ -18,6 +18,9 @@ void *xyli_heap_pin(size_t size);
 /* The collected object that p points into, or NULL: p is stack, static or malloc memory. */
 void *xyli_heap_base(const void *p);
 
+/* How many bytes it has, as given: no less than asked for.  NULL: 0. */
+size_t xyli_heap_room(const void *base);
+
 /* Bytes allocated since the last collection. */
 size_t xyli_heap_fresh(void);
 

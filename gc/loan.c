@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Design notes.  The list of tables changes under bdwgc's lock, which a collection
- * holds; a table's entries change in the owner's thread, which a collection stops.  An
- * object that is being lent is still on its lender's stack.
+ * holds.  When it looks, the other threads run again and may lend and end: but only what
+ * lives, for whoever ends a loan had the object on his stack when the world stood still.
  */
 #include "gc/loan.h"
 
 #include "gc/bdwgc.h"
-#include <gc/gc_mark.h>
+#include "gc/check.h"
 
 static struct xyli_loans *all_loans; /* each named by its owner, too */
 
@@ -40,16 +40,20 @@ void xyli_loans_close(struct xyli_loans *loans)
 	GC_call_with_alloc_lock(loans_unlink, loans);
 }
 
+static bool has_died(void *obj)
+{
+	return GC_base(obj) != obj || xyli_check_is_dead(obj);
+}
+
 static void loan_look(struct xyli_loans *loans, struct xyli_loan *loan)
 {
-	void *obj = (void *)~loan->hidden;
+	uintptr_t hidden = __atomic_load_n(&loan->hidden, __ATOMIC_ACQUIRE);
 
-	if (!loan->hidden || GC_is_marked(obj))
+	if (!hidden || !has_died((void *)~hidden))
 		return;
-	GC_set_mark_bit(obj);
-	loan->hidden = 0;
-	loan->found = obj;
-	atomic_fetch_add_explicit(&loans->found, 1, memory_order_relaxed);
+	xyli_loan_end(loan);
+	__atomic_store_n(&loan->over, true, __ATOMIC_RELEASE);
+	atomic_fetch_add_explicit(&loans->over, 1, memory_order_relaxed);
 }
 
 void xyli_loans_look(void)

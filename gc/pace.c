@@ -81,11 +81,11 @@ static void pause_record(uint64_t ns)
 
 static void pace_on_event(GC_EventType event)
 {
-	if (event == GC_EVENT_MARK_END)
-		xyli_loans_look();
 	xyli_check_event((int)event);
 	if (event == GC_EVENT_START) {
 		pauses.began_ns = clock_ns();
+	} else if (event == GC_EVENT_RECLAIM_END) {
+		xyli_loans_look();
 	} else if (event == GC_EVENT_END) {
 		atomic_store_explicit(&pace_live, GC_get_heap_size() - GC_get_free_bytes(),
 				      memory_order_relaxed);
@@ -103,9 +103,17 @@ void xyli_pace_floor(size_t bytes)
 	atomic_store_explicit(&pace_floor, bytes ? bytes : FLOOR_DEFAULT, memory_order_relaxed);
 }
 
-bool xyli_pace_due(size_t in_flight, size_t lent, bool idle)
+/* What was allocated or lent, less what lies in stock: it cannot have died. */
+static size_t bytes_fresh(ptrdiff_t lent)
 {
-	size_t fresh = xyli_heap_fresh() + lent;
+	size_t fresh = xyli_heap_fresh();
+
+	return lent < 0 && (size_t)-lent > fresh ? 0 : fresh + (size_t)lent;
+}
+
+bool xyli_pace_due(size_t in_flight, ptrdiff_t lent, bool idle)
+{
+	size_t fresh = bytes_fresh(lent);
 	size_t floor = atomic_load_explicit(&pace_floor, memory_order_relaxed);
 	size_t before, live;
 

@@ -102,6 +102,11 @@ void xyli_poison_part(void *start, size_t size)
 	region_fill(start, size, FINISHED);
 }
 
+void xyli_poison_lift_part(void *start, size_t size)
+{
+	region_open(start, size);
+}
+
 bool xyli_poison_lift_dead(void *base, size_t room)
 {
 	region_open(base, room);

@@ -20,6 +20,7 @@ bool xyli_poison_death(void *base, size_t size, size_t room);
 
 /* A part of an object that lives on. */
 void xyli_poison_part(void *start, size_t size);
+void xyli_poison_lift_part(void *start, size_t size);
 
 /* Ordinary memory again, for bdwgc to reclaim.  After a death, false: something has
  * written to it since. */

@@ -35,6 +35,7 @@ struct xyli_stream_op {
 	size_t want, done; /* bytes */
 	ssize_t result;	   /* of a zero-copy write whose notification is awaited */
 	bool whole;	   /* want is to be reached */
+	bool paused;	   /* a part has gone out; the rest waits for its notification */
 };
 
 struct xyli_lane {
@@ -101,6 +102,9 @@ xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op);
 struct xyli_stream_op *xyli_lane_record(struct xyl_io *io,
 					struct xyli_lane *lane); /* NULL: no memory */
 bool xyli_lane_is_free(const struct xyli_lane *lane);
+
+/* Keep it for the next: it names nothing of its last user's. */
+void xyli_lane_spare(struct xyli_stream_op *op);
 
 /* Again, for the same waiter, without giving up its turn. */
 void xyli_lane_again(struct xyli_stream_op *op);

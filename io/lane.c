@@ -22,7 +22,6 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lan
 	lane->spare = NULL;
 	if (op) {
 		op->done = 0;
-		op->ret_bytes = NULL;
 		return op;
 	}
 	op = xyli_block_new(&io->shard->blocks, sizeof(*op));
@@ -32,6 +31,14 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lan
 	op->op.handle = io;
 	op->lane = lane;
 	return op;
+}
+
+void xyli_lane_spare(struct xyli_stream_op *op)
+{
+	op->buf = NULL;
+	op->op.buf = NULL;
+	op->ret_bytes = NULL;
+	op->lane->spare = op;
 }
 
 static void lane_start(struct xyli_stream_op *op, struct xyli_wait *waiter)
@@ -53,7 +60,9 @@ static void turn_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 	xyli_waits_remove(&op->lane->queue, wait);
 	xyli_wake(wait, -ECANCELED);
 	xyli_stream_left(op);
-	if (why == XYLI_ABORTED && op->lane == &io->in && !io->in.queue.first)
+	if (op->lane->queue.first)
+		xyli_lane_next(op->lane); /* what he had gathered is theirs */
+	else if (why == XYLI_ABORTED && op->lane == &io->in)
 		xyli_receiver_desert(io);
 }
 
@@ -102,14 +111,14 @@ void xyli_lane_next(struct xyli_lane *lane)
 	while (!lane->active && lane->queue.first) {
 		struct xyli_wait *wait = lane->queue.first;
 		struct xyli_stream_op *op = wait->on;
-		ssize_t result = -ENOMEM;
+		ssize_t result;
 		bool at_hand = xyli_stream_at_hand(op, &result);
 
 		if (!at_hand && lane_is_fed(op))
 			return;
 		xyli_waits_remove(&lane->queue, wait);
 		if (at_hand || !xyli_stream_aim(op))
-			xyli_wake(wait, result);
+			xyli_wake(wait, at_hand ? result : -ENOMEM);
 		else
 			lane_start(op, wait);
 	}
@@ -121,9 +130,7 @@ void xyli_lane_settled(struct xyli_stream_op *op)
 	struct xyli_lane *lane = op->lane;
 
 	lane->active = NULL;
-	op->buf = NULL;
-	op->op.buf = NULL;
-	lane->spare = op;
+	xyli_lane_spare(op);
 	if (!io->closing)
 		xyli_lane_next(lane);
 	xyli_io_release(io);

@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <sys/socket.h>
 
 #include "io/handle.h"
 #include "rt/buffers.h"
@@ -28,10 +29,11 @@
 struct xyli_receiver {
 	struct xyli_op op; /* first */
 	struct xyli_arrivals arrivals;
-	int error;     /* came behind them; 0 */
-	bool fresh;    /* armed, and nothing has come of it yet */
-	bool starved;  /* there was no buffer: the next reader brings his own */
-	bool deserted; /* a reader was aborted; what comes now was meant for him */
+	int error;	 /* came behind them; 0 */
+	bool refused;	 /* there is to be none on this handle */
+	bool fresh;	 /* armed, and nothing has come of it yet */
+	uint8_t starved; /* so many times there was no buffer, and nothing has come since */
+	bool deserted;	 /* a reader was aborted; what comes now was meant for him */
 };
 
 /* ---- what has arrived ------------------------------------------------------------------- */
@@ -92,15 +94,31 @@ static void queue_tell(struct xyl_io *io, int res)
 		xyli_stream_left(op);
 }
 
+/* A Unix socket that is not connected says the same to any receive. */
+static bool is_connected(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+static void receive_refused(struct xyl_io *io)
+{
+	io->receiver->refused = true;
+	if (is_connected(io->fd))
+		io->shard->multishot_refused = true;
+}
+
 /* It has ended; what for? */
 static void receive_ended(struct xyl_io *io, int res)
 {
 	struct xyli_receiver *receiver = io->receiver;
 
 	if (res == -EINVAL && receiver->fresh)
-		io->shard->multishot_refused = true;
+		receive_refused(io);
 	else if (res == -ENOBUFS)
-		receiver->starved = !xyli_buffers_more(io->shard->buffers);
+		receiver->starved++;
 	else if (res == -ECANCELED || xyli_io_is_interrupted(&receiver->op, res))
 		return; /* again, if anyone still waits */
 	else if (io->in.queue.first)
@@ -115,6 +133,7 @@ static void receive_arrived(struct xyl_io *io, int res, unsigned cqe_flags)
 
 	xyli_buffers_arrive(io->shard->buffers, &receiver->arrivals, cqe_flags,
 			    res > 0 ? (size_t)res : 0);
+	receiver->starved = 0;
 	if (io->closing)
 		xyli_receiver_empty(io);
 	else if (receiver->deserted && res > 0)
@@ -159,18 +178,26 @@ static struct xyli_receiver *receiver_of(struct xyl_io *io)
 	return io->receiver = receiver;
 }
 
+/* The kernel finds a buffer when bytes come.  If it found none last time, and there still
+ * is none, or it found none twice, whatever we know: false, once. */
+static bool finds_a_buffer(struct xyli_receiver *receiver, struct xyli_shard *shard)
+{
+	bool any = xyli_buffers_more(shard->buffers);
+
+	if (receiver->starved == 0 || (receiver->starved == 1 && any))
+		return true;
+	receiver->starved = 0;
+	return false;
+}
+
 bool xyli_receiver_arm(struct xyl_io *io)
 {
 	struct xyli_receiver *receiver = NULL;
 
 	if (io->kind == XYLI_IO_SOCKET && !io->shard->multishot_refused)
 		receiver = receiver_of(io);
-	if (!receiver)
+	if (!receiver || receiver->refused || !finds_a_buffer(receiver, io->shard))
 		return false;
-	if (receiver->starved) {
-		receiver->starved = false;
-		return false;
-	}
 	receiver->deserted = false;
 	receiver->fresh = true;
 	xyli_io_hold(io);
@@ -208,7 +235,7 @@ xyl_pending xyl_read_some(struct xyl_io *io, char **ret_bytes)
 		return xyli_done(task, -ENOMEM);
 	op->ret_bytes = ret_bytes;
 	if (xyli_lane_is_free(&io->in) && xyli_stream_at_hand(op, &result)) {
-		io->in.spare = op;
+		xyli_lane_spare(op);
 		return xyli_done(task, result);
 	}
 	return xyli_lane_await(task, op);

@@ -17,6 +17,8 @@
 #include "io/handle.h"
 #include "rt/buffers.h"
 
+#define SOME_MAX 4096 /* bytes that xyl_read_some gives */
+
 static bool op_was_cut(const struct xyli_stream_op *op, int res)
 {
 	const struct xyl_io *io = op->op.handle;
@@ -78,29 +80,31 @@ static void pushback_put(struct xyl_io *io, const char *bytes, size_t len)
 	io->pushback_len = len;
 }
 
-static size_t pushback_take(struct xyl_io *io, char *buf, size_t len)
+static size_t pushback_shorten(struct xyl_io *io, size_t max)
 {
-	size_t n = io->pushback_len < len ? io->pushback_len : len;
+	size_t n = io->pushback_len < max ? io->pushback_len : max;
 
-	if (n == 0)
-		return 0;
-	memcpy(buf, io->pushback, n);
-	io->pushback += n;
 	io->pushback_len -= n;
-	if (io->pushback_len == 0)
-		io->pushback = NULL;
+	io->pushback = io->pushback_len ? io->pushback + n : NULL;
 	return n;
 }
 
-/* Its bytes as they lie there: a piece of collected memory, like any other buffer. */
+static size_t pushback_take(struct xyl_io *io, char *buf, size_t len)
+{
+	const char *bytes = io->pushback;
+	size_t n = pushback_shorten(io, len);
+
+	if (n > 0)
+		memcpy(buf, bytes, n);
+	return n;
+}
+
+/* Its bytes as they lie there: a piece of collected memory, like any other buffer, and no
+ * more at once than one of those holds. */
 static size_t pushback_give(struct xyl_io *io, char **ret_bytes)
 {
-	size_t n = io->pushback_len;
-
 	*ret_bytes = io->pushback;
-	io->pushback = NULL;
-	io->pushback_len = 0;
-	return n;
+	return pushback_shorten(io, SOME_MAX);
 }
 
 static void read_adopt(struct xyli_stream_op *op)
@@ -234,6 +238,7 @@ static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
 	op->op.life.stubborn = io->kind == XYLI_IO_FILE;
 	op->op.prompt = !reads || op->op.life.stubborn;
 	op->op.divisible = whole;
+	op->op.life.zero_copy = false;
 	op->op.op_flags = 0;
 	op->op.again = 0;
 	if (socket && !reads)
@@ -274,7 +279,7 @@ static xyl_pending transfer(const char *function, struct xyl_io *io, struct xyli
 		return xyli_done(task, -ENOMEM);
 	op_aim(op, buf, len, whole);
 	if (xyli_lane_is_free(lane) && xyli_stream_at_hand(op, &result)) {
-		lane->spare = op;
+		xyli_lane_spare(op);
 		return xyli_done(task, result);
 	}
 	return xyli_lane_await(task, op);

@@ -5,13 +5,16 @@
  * Design notes.  The kernel answers twice: how much it has taken on, and, when its network
  * stack has let go of the pages, a notification.  The lane is free after the first, so
  * that writes follow each other without waiting for the peer; the record, which pins the
- * buffer and holds the handle, lives until the second.  A writer whose buffer is
- * collected goes on after the first answer, too: the buffer is the kernel's for good, and
- * the collector sees to the rest.  One whose buffer is foreign waits for the second.
+ * buffer, lives until the second.  It holds its handle no longer than the first: what is
+ * missing then names no descriptor, and comes when the peer pleases, who may not read for
+ * ever.  A writer whose buffer is collected goes on after the first answer, too: the
+ * buffer is the kernel's for good, and the collector sees to the rest.  One whose buffer
+ * is foreign waits for the second, of each part if there are several.
  *
  * A failed one may give an error with F_MORE, and then a notification: only F_MORE
  * counts.  What cannot be sent so (Unix sockets, old kernels) is written as ever, and the
- * handle remembers.
+ * handle remembers; so is, for once, what is past RLIMIT_MEMLOCK, against which the
+ * kernel counts the pages.
  *
  * Source: io_uring's zero-copy send (Pavel Begunkov, Linux 6.0).
  */
@@ -29,7 +32,8 @@ static const struct xyli_op_kind zero_copy_kind = { .name = "write_zc",
 						    .restarts = true };
 
 /* A record of its own: the lane's spare one would be taken again too early. */
-static struct xyli_stream_op *record_new(struct xyl_io *io, const void *buf, size_t len)
+static struct xyli_stream_op *record_new(struct xyl_io *io, const void *buf, size_t len,
+					 bool copies)
 {
 	struct xyli_stream_op *op = xyli_block_new(&io->shard->blocks, sizeof(*op));
 
@@ -39,7 +43,7 @@ static struct xyli_stream_op *record_new(struct xyl_io *io, const void *buf, siz
 	op->op.fd = io->fd;
 	op->lane = &io->out;
 	xyli_write_aim(op, buf, len);
-	if (io->copies)
+	if (copies)
 		return op;
 	op->op.kind = &zero_copy_kind;
 	op->op.opcode = IORING_OP_SEND_ZC;
@@ -48,10 +52,10 @@ static struct xyli_stream_op *record_new(struct xyl_io *io, const void *buf, siz
 }
 
 /* What is left of it, for the same waiter, whose turn it still is.  False: no memory. */
-static bool rest_start(struct xyli_stream_op *op)
+static bool rest_start(struct xyli_stream_op *op, bool copies)
 {
 	struct xyl_io *io = op->op.handle;
-	struct xyli_stream_op *rest = record_new(io, op->buf, op->want);
+	struct xyli_stream_op *rest = record_new(io, op->buf, op->want, copies);
 
 	if (!rest)
 		return false;
@@ -63,19 +67,26 @@ static bool rest_start(struct xyli_stream_op *op)
 	return true;
 }
 
-/* Its waiter may go on now, unless only he knows that the buffer is in use. */
-static void sent(struct xyli_stream_op *op, ssize_t result)
+/* Only its waiter knows that its buffer is in use. */
+static bool is_foreign(const struct xyli_stream_op *op)
 {
-	struct xyli_wait *waiter = op->op.waiter;
-
-	op->result = result;
-	if (!waiter || !xyli_heap_base(op->op.buf))
-		return;
-	waiter->abandoned = true; /* the buffer may lie in one of its frames */
-	xyli_op_wake(&op->op, result);
+	return !xyli_heap_base(op->buf);
 }
 
-/* The kernel has answered, and will again: the next write's turn. */
+/* The kernel has taken on what it will, and the next write may begin. */
+static void sent(struct xyli_stream_op *op, ssize_t result)
+{
+	struct xyl_io *io = op->op.handle;
+
+	op->result = result;
+	if (!is_foreign(op))
+		xyli_op_wake(&op->op, result);
+	op->lane->active = NULL;
+	if (!io->closing)
+		xyli_lane_next(op->lane);
+}
+
+/* The kernel has answered, and will again. */
 static void answered(struct xyli_stream_op *op, int res)
 {
 	struct xyl_io *io = op->op.handle;
@@ -83,44 +94,61 @@ static void answered(struct xyli_stream_op *op, int res)
 
 	if (goes_on && res > 0)
 		op->done += (size_t)res;
-	if (goes_on && rest_start(op))
+	if (goes_on && is_foreign(op)) {
+		op->paused = true;
 		return;
-	sent(op, xyli_write_outcome(op, goes_on ? -ENOMEM : res));
-	op->lane->active = NULL;
-	if (!io->closing)
-		xyli_lane_next(op->lane);
+	}
+	if (op->op.waiter)
+		op->op.waiter->abandoned = true; /* the buffer may lie in one of its frames */
+	if (!goes_on) {
+		sent(op, xyli_write_outcome(op, res));
+	} else if (!rest_start(op, io->copies)) {
+		io->broken |= op->done > 0;
+		sent(op, -ENOMEM);
+	}
+	xyli_io_release(io);
 }
 
-/* It is not to be sent so: as ever, then. */
-static bool refused(struct xyli_stream_op *op, int res)
+/* The kernel has let go of the buffer: whoever waited for that goes on, or his write does. */
+static void let_go(struct xyli_stream_op *op)
+{
+	if (!op->paused) {
+		xyli_op_wake(&op->op, op->result);
+		return;
+	}
+	op->paused = false;
+	xyli_write_settle(&op->op, op->op.life.canceling ? -ECANCELED : -EINTR, 0);
+}
+
+/* It is not to be sent so: as ever, then, if anyone waits for it. */
+static bool copy_start(struct xyli_stream_op *op, int res)
 {
 	struct xyl_io *io = op->op.handle;
 
-	if (res != -EOPNOTSUPP && res != -EINVAL)
+	io->copies |= res != -ENOMEM;
+	if (!op->op.waiter || op->op.life.canceling || !rest_start(op, true))
 		return false;
-	if (io->copies)
-		return false;
-	io->copies = true;
-	return op->op.waiter && !op->op.life.canceling && rest_start(op);
+	xyli_io_release(io);
+	return true;
 }
 
 static void zero_copy_settle(struct xyli_op *base, int res, unsigned cqe_flags)
 {
 	struct xyli_stream_op *op = (struct xyli_stream_op *)base;
-	struct xyl_io *io = base->handle;
-	bool last = !(cqe_flags & IORING_CQE_F_MORE);
 
 	if (cqe_flags & IORING_CQE_F_NOTIF) {
-		xyli_op_wake(base, op->result);
-		xyli_io_release(io);
-	} else if (refused(op, res)) {
-		if (last)
-			xyli_io_release(io);
-	} else if (last) {
-		xyli_write_settle(base, res, cqe_flags);
-	} else {
-		answered(op, res);
+		let_go(op);
+		return;
 	}
+	if (res == -EOPNOTSUPP || res == -EINVAL || res == -ENOMEM) {
+		if (copy_start(op, res))
+			return;
+		res = base->life.canceling ? -ECANCELED : -ENOMEM;
+	}
+	if (cqe_flags & IORING_CQE_F_MORE)
+		answered(op, res);
+	else
+		xyli_write_settle(base, res, cqe_flags);
 }
 
 xyl_pending xyl_write_zc(struct xyl_io *io, const void *buf, size_t len)
@@ -134,7 +162,7 @@ xyl_pending xyl_write_zc(struct xyl_io *io, const void *buf, size_t len)
 		return xyli_done(task, r);
 	if (io->kind != XYLI_IO_SOCKET || io->copies)
 		return xyl_write_all(io, buf, len);
-	op = record_new(io, buf, len);
+	op = record_new(io, buf, len, false);
 	if (!op)
 		return xyli_done(task, -ENOMEM);
 	if (xyli_lane_is_free(&io->out) && xyli_stream_at_hand(op, &result))

@@ -6,13 +6,15 @@
  * begins with its number, so that any pointer into it leads to its slot.  The slot names
  * it, and so pins it while the kernel may write to it or its bytes wait for a reader;
  * while it is lent the slot's loan names it in hiding, and the program alone keeps it
- * alive.  The ring's memory is not collected: it is the kernel's to look at until it is
+ * alive.  One that was dropped dies as any object does, and its slot gets another: to
+ * lend the very same again would be cheaper, but finalizers and weak references may lead
+ * to it.  The ring's memory is not collected: it is the kernel's to look at until it is
  * unregistered.
  *
  * There are few at first, and as many as need be up to BUFFERS_MAX, since bytes that are
- * lent and not returned count as allocated: past the collector's floor a collection
- * looks for those that were dropped.  When even that gives none, a receive gets a buffer
- * of its own.
+ * lent and not returned count as allocated, and those that lie in stock do not: past the
+ * collector's floor a collection looks for those that were dropped.  When even that gives
+ * none, a receive gets a buffer of its own.
  *
  * Source: provided buffer rings are io_uring's (Jens Axboe, Linux 5.19).
  */
@@ -33,10 +35,10 @@
 #define NONE UINT16_MAX
 
 enum slot_state {
-	SLOT_EMPTY,  /* no memory yet; growing leaves it */
+	SLOT_EMPTY,  /* no memory; filling leaves it */
 	SLOT_KERNEL, /* in the ring; a CQE leaves it */
 	SLOT_STORED, /* bytes that nobody has taken; a reader or a close leaves it */
-	SLOT_LENT,   /* the program's; its return or a collection leaves it */
+	SLOT_LENT,   /* the program's; its return leaves it, or its death, to EMPTY */
 };
 
 struct block {
@@ -46,7 +48,7 @@ struct block {
 };
 
 struct slot {
-	struct block *block; /* NULL while it is lent */
+	struct block *block; /* NULL while it is lent, or if there is none */
 	uint16_t from, len;  /* of its bytes, those not taken yet */
 	uint16_t next;	     /* behind it in the same line */
 	uint8_t state;	     /* enum slot_state */
@@ -58,8 +60,8 @@ struct xyli_buffers {
 	struct xyli_loan loan[BUFFERS_MAX];
 	struct io_uring_buf_ring *ring;
 	struct xyl_stats *stats;
-	unsigned count, in_ring, lent;
-	size_t fresh; /* bytes */
+	unsigned count, in_ring, lent; /* slots ever used; of them, the kernel's, the program's */
+	ptrdiff_t fresh;	       /* bytes lent, less those allocated for stock */
 };
 
 _Static_assert(sizeof(struct block) == BLOCK_BYTES, "a block is the collector's");
@@ -116,8 +118,8 @@ void xyli_buffers_close(struct xyli_shard *shard)
 
 	if (!buffers)
 		return;
-	/* Each is with the kernel, or with the program: no handle kept one. */
-	XYLI_MUST(buffers->in_ring + buffers->lent == buffers->count);
+	for (unsigned i = 0; i < buffers->count; i++)
+		XYLI_MUST(buffers->slots[i].state != SLOT_STORED); /* no handle kept one */
 	shard->buffers = NULL;
 	shard->buffers_refused = true;
 	xyli_loans_close(&buffers->loans);
@@ -159,7 +161,7 @@ void xyli_buffers_arrive(struct xyli_buffers *buffers, struct xyli_arrivals *arr
 		slot_provide(buffers, i);
 		return;
 	}
-	xyli_check_revive(slot->block->bytes, sizeof(slot->block->bytes));
+	xyli_check_revive(slot->block->bytes, len);
 	xyli_check_kernel_wrote(slot->block->bytes, len);
 	slot->state = SLOT_STORED;
 	slot->from = 0;
@@ -215,6 +217,7 @@ size_t xyli_buffers_drop(struct xyli_buffers *buffers, struct xyli_arrivals *arr
 static void lent_count(struct xyli_buffers *buffers, int change)
 {
 	buffers->lent += (unsigned)change;
+	buffers->fresh += change * BLOCK_BYTES;
 	xyli_count(&buffers->stats->buffers_lent, (uint64_t)change);
 }
 
@@ -229,76 +232,79 @@ char *xyli_buffers_lend(struct xyli_buffers *buffers, struct xyli_arrivals *arri
 	slot->block = NULL;
 	slot->state = SLOT_LENT;
 	lent_count(buffers, +1);
-	buffers->fresh += BLOCK_BYTES;
 	*ret_len = slot->len;
 	return block->bytes + slot->from;
-}
-
-static void slot_come_back(struct xyli_buffers *buffers, unsigned i, struct block *block)
-{
-	struct slot *slot = &buffers->slots[i];
-
-	slot->block = block;
-	slot->state = SLOT_STORED;
-	lent_count(buffers, -1);
-	slot_recycle(buffers, i);
 }
 
 bool xyli_buffers_return(struct xyli_buffers *buffers, const char *bytes)
 {
 	struct block *block = xyli_heap_base(bytes);
-	uint64_t i = block ? block->number : BUFFERS_MAX;
+	uint64_t i = xyli_heap_room(block) >= sizeof(*block) ? block->number : BUFFERS_MAX;
 
-	if (i >= BUFFERS_MAX || buffers->loan[i].hidden != ~(uintptr_t)block)
+	if (i >= BUFFERS_MAX || !xyli_loan_is_of(&buffers->loan[i], block))
 		return false;
 	xyli_loan_end(&buffers->loan[i]);
-	slot_come_back(buffers, (unsigned)i, block);
-	if (buffers->fresh >= BLOCK_BYTES)
-		buffers->fresh -= BLOCK_BYTES;
+	lent_count(buffers, -1);
+	buffers->slots[i].block = block;
+	slot_recycle(buffers, (unsigned)i);
 	return true;
-}
-
-void xyli_buffers_fetch(struct xyli_buffers *buffers)
-{
-	if (!atomic_load_explicit(&buffers->loans.found, memory_order_relaxed))
-		return;
-	for (unsigned i = 0; i < buffers->count; i++) {
-		struct block *block = buffers->loan[i].found;
-
-		if (!block)
-			continue;
-		buffers->loan[i].found = NULL;
-		atomic_fetch_sub_explicit(&buffers->loans.found, 1, memory_order_relaxed);
-		slot_come_back(buffers, i, block);
-	}
 }
 
 /* ---- more of them -------------------------------------------------------------------------- */
 
-static bool slot_grow(struct xyli_buffers *buffers)
+static bool slot_fill(struct xyli_buffers *buffers, unsigned i)
 {
 	struct block *block = xyl_alloc_bytes(sizeof(*block));
 
 	if (!block)
 		return false;
-	block->number = buffers->count;
-	buffers->slots[buffers->count].block = block;
-	slot_recycle(buffers, buffers->count++);
+	block->number = i;
+	buffers->slots[i].block = block;
+	buffers->fresh -= BLOCK_BYTES;
 	xyli_count(&buffers->stats->buffers, 1);
+	slot_recycle(buffers, i);
 	return true;
+}
+
+static void slot_empty(struct xyli_buffers *buffers, unsigned i)
+{
+	buffers->slots[i].state = SLOT_EMPTY;
+	lent_count(buffers, -1);
+	xyli_count(&buffers->stats->buffers, (uint64_t)-1);
+}
+
+/* Without memory a slot stays empty, until more of them are wanted. */
+void xyli_buffers_fetch(struct xyli_buffers *buffers)
+{
+	if (!atomic_load_explicit(&buffers->loans.over, memory_order_relaxed))
+		return;
+	for (unsigned i = 0; i < buffers->count; i++) {
+		if (!xyli_loan_is_over(&buffers->loans, &buffers->loan[i]))
+			continue;
+		slot_empty(buffers, i);
+		slot_fill(buffers, i);
+	}
+}
+
+/* Of those that there were before, too. */
+static void slots_fill(struct xyli_buffers *buffers, unsigned count)
+{
+	for (unsigned i = 0; i < count && i < BUFFERS_MAX; i++) {
+		if (buffers->slots[i].state != SLOT_EMPTY)
+			continue;
+		if (!slot_fill(buffers, i))
+			return;
+		if (i >= buffers->count)
+			buffers->count = i + 1;
+	}
 }
 
 bool xyli_buffers_more(struct xyli_buffers *buffers)
 {
-	unsigned before = buffers->count;
-	unsigned wanted = before ? 2 * before : BUFFERS_FIRST;
-
 	xyli_buffers_fetch(buffers);
-	if (buffers->in_ring > 0)
-		return true;
-	while (buffers->count < wanted && buffers->count < BUFFERS_MAX && slot_grow(buffers))
-		;
-	return buffers->count > before;
+	if (buffers->in_ring == 0)
+		slots_fill(buffers, buffers->count ? 2 * buffers->count : BUFFERS_FIRST);
+	return buffers->in_ring > 0;
 }
 
 char *xyli_buffers_private(size_t *ret_room)
@@ -312,7 +318,7 @@ char *xyli_buffers_private(size_t *ret_room)
 	return block->bytes;
 }
 
-size_t xyli_buffers_fresh(const struct xyli_buffers *buffers)
+ptrdiff_t xyli_buffers_fresh(const struct xyli_buffers *buffers)
 {
 	return buffers ? buffers->fresh : 0;
 }
@@ -321,7 +327,7 @@ void xyli_buffers_collected(struct xyli_buffers *buffers)
 {
 	if (!buffers)
 		return;
-	buffers->fresh = 0;
+	buffers->fresh = (ptrdiff_t)buffers->loans.over * BLOCK_BYTES; /* still counted as lent */
 	xyli_buffers_fetch(buffers);
 }
 
@@ -334,7 +340,7 @@ void xyli_buffers_check(const struct xyli_buffers *buffers)
 	for (unsigned i = 0; i < BUFFERS_MAX; i++) {
 		const struct slot *slot = &buffers->slots[i];
 
-		XYLI_MUST((slot->state == SLOT_EMPTY) == (i >= buffers->count));
+		XYLI_MUST(slot->state == SLOT_EMPTY || i < buffers->count);
 		XYLI_MUST((slot->block != NULL) ==
 			  (slot->state == SLOT_KERNEL || slot->state == SLOT_STORED));
 		lent += slot->state == SLOT_LENT;

@@ -2,11 +2,11 @@
 /*
  * buffers.h - a shard's provided buffers: the kernel chooses one when bytes arrive.
  *
- *	EMPTY ──> KERNEL ──> STORED ──> LENT ──> KERNEL
+ *	EMPTY ──> KERNEL ──> STORED ──> LENT ──> KERNEL | EMPTY
  *
  * So a receive that waits holds no buffer.  Each is a collected object of its own: who
- * holds a pointer into it holds it.  It comes back when it is returned, or when a
- * collection finds that nobody holds it any more.
+ * holds a pointer into it holds it.  It comes back when it is returned; once a collection
+ * has found that nobody holds it any more, another takes its place.
  */
 #ifndef XYLI_RT_BUFFERS_H
 #define XYLI_RT_BUFFERS_H
@@ -49,17 +49,18 @@ size_t xyli_buffers_drop(struct xyli_buffers *buffers, struct xyli_arrivals *arr
 /* The one that these bytes lie in is not needed any more.  False: it is not one of ours. */
 bool xyli_buffers_return(struct xyli_buffers *buffers, const char *bytes);
 
-/* Those that a collection found go back to the kernel. */
+/* Others for those that a collection found to be dropped. */
 void xyli_buffers_fetch(struct xyli_buffers *buffers);
 
-/* The kernel had none left: false, and there is no more to be given. */
+/* The kernel has none left, or had none: see to it.  False: there is no more to be given. */
 bool xyli_buffers_more(struct xyli_buffers *buffers);
 
 /* A buffer like them that is the caller's alone; NULL: no memory. */
 char *xyli_buffers_private(size_t *ret_room);
 
-/* Bytes lent out since the last collection and not returned: what it may win back. */
-size_t xyli_buffers_fresh(const struct xyli_buffers *buffers);
+/* Bytes lent out since the last collection and not returned, which it may win back, less
+ * those allocated since that lie in stock, which it cannot. */
+ptrdiff_t xyli_buffers_fresh(const struct xyli_buffers *buffers);
 void xyli_buffers_collected(struct xyli_buffers *buffers);
 
 /* Recount. */

@@ -36,7 +36,8 @@ static unsigned run_ready(struct xyli_shard *shard)
 
 static void gc_pace(struct xyli_shard *shard)
 {
-	size_t in_flight = shard->in_flight_bytes, lent = xyli_buffers_fresh(shard->buffers);
+	ptrdiff_t lent = xyli_buffers_fresh(shard->buffers);
+	size_t in_flight = shard->in_flight_bytes;
 
 	if (xyli_check_every_turn() ||
 	    xyli_pace_due(in_flight, lent, xyli_ring_is_waiting(shard))) {

@@ -61,6 +61,43 @@ __attribute__((unused)) static struct xyl_io *raw_socketpair(int *ret_peer)
 	return raw_handle(fds[0]);
 }
 
+/* Two ends of a TCP connection in this machine. */
+__attribute__((unused)) static void raw_tcp_pair(int fds[2])
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK_EQ(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	CHECK_EQ(listen(listener, 1), 0);
+	CHECK_EQ(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK_EQ(connect(fds[1], (struct sockaddr *)&address, sizeof(address)), 0);
+	fds[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	CHECK(fds[0] >= 0);
+	close(listener);
+}
+
+/* As raw_socketpair. */
+__attribute__((unused)) static struct xyl_io *raw_tcp(int *ret_peer)
+{
+	int fds[2];
+
+	raw_tcp_pair(fds);
+	*ret_peer = fds[1];
+	return raw_handle(fds[0]);
+}
+
+/* The connection ends with an error at the other end: what is on its way is lost. */
+__attribute__((unused)) static void raw_reset(int fd)
+{
+	const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	CHECK_EQ(close(fd), 0);
+}
+
 __attribute__((unused)) static struct xyl_io *raw_pipe_reader(int *ret_writer)
 {
 	int fds[2];

@@ -75,7 +75,7 @@ struct work {
 	struct xyl_scope *scope;
 	struct xyl_future *future;
 	struct xyl_io *io, *peer;
-	char *buf;
+	char *buf, *some;
 	int ends[2];
 	size_t failed;
 	ssize_t n;
@@ -215,9 +215,17 @@ static xyl_step streams(void *frame)
 		XYL_AWAIT(self->n, xyl_write_all(self->io, "12345678", 8));
 		if (done(self, self->n, 8)) {
 			XYL_AWAIT(self->n, xyl_read(self->peer, self->buf, 4));
-			done(self, self->n, 4);
+			self->i = done(self, self->n, 4) ? 4 : 8; /* are left */
+			XYL_AWAIT(self->n, xyl_read_some(self->peer, &self->some));
+			if (done(self, self->n, self->i))
+				xyl_read_done(self->some);
+			XYL_AWAIT(self->n, xyl_write_zc(self->peer, "90", 2));
+			self->i = done(self, self->n, 2);
+			XYL_AWAIT(self->n, xyl_within(xyl_read_some(self->io, &self->some),
+						      self->i ? 60 * XYL_SEC : XYL_US));
+			self->i = done(self, self->n, self->i ? 2 : -ETIMEDOUT) ? -ETIMEDOUT : 2;
 			XYL_AWAIT(self->n, xyl_within(xyl_read(self->io, self->buf, 4), XYL_US));
-			done(self, self->n, -ETIMEDOUT);
+			done(self, self->n, self->n == -ENOMEM ? -ETIMEDOUT : self->i);
 		}
 	}
 	if (self->io)

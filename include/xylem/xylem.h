@@ -320,7 +320,7 @@ XYL_API struct xyl_io *xyl_io_from_fd(int fd);
 XYL_API int xyl_io_fd(const struct xyl_io *io);	/* -EBADF once closed */
 
 /* Wakes its waiters with -ECANCELED, waits until the kernel has let go of every
- * operation, then closes.  A socket with an operation under way is shut down first, for
+ * operation (but not of what xyl_write_zc gave it), then closes.  A socket with an operation under way is shut down first, for
  * whoever else shares it, too.  Runs to its end in an aborted task as well.  0, or the
  * error of close(2); -ENOTRECOVERABLE: the ring has failed with an operation of this
  * handle's, which stays open, or the kernel might find another file there.  A handle that
@@ -336,17 +336,21 @@ XYL_OP xyl_write_all(struct xyl_io *io, const void *buf, size_t len);
 /* As xyl_write_all, but the kernel sends from where the bytes lie: worth its while from
  * some 10 KiB on, over TCP; what cannot do it copies.  Collected memory is given away: the
  * await ends when the kernel has taken the bytes on, and they must not be changed any
- * more (let go of them, and the collector waits for the kernel).  With any other buffer
- * it ends when the kernel has let go. */
+ * more, whatever the result (let go of them, and the collector waits for the kernel).
+ * With any other buffer it ends when the kernel has let go: when the peer has taken the
+ * bytes, that is, which may take him for ever, and no abort and no bound ends it before.
+ * xyl_close does not wait for that, and what was taken on is sent all the same;
+ * xyl_runtime_stop does, up to its deadline. */
 XYL_OP xyl_write_zc(struct xyl_io *io, const void *buf, size_t len);
 
 /* Reads into a buffer that the kernel chooses when bytes have come, so that waiting holds
  * none: how many there are and, in *ret_bytes, where (up to 4 KiB; 0: end).  They lie in
  * collected memory: whoever holds a pointer to them holds them.  xyl_read_done gives the
- * buffer back at once, where it is lent again, and nobody may look at it any more;
- * without it, a collection finds that nobody does.  It takes what no such read gave for
- * nothing.  The two kinds of reads may be mixed.  A socket that was read so is held by
- * the kernel until it is closed. */
+ * buffer back at once, where it is lent again, and nobody may look at it any more, nor
+ * give it back once more: it may be someone else's by then.  Without it, a collection
+ * finds that nobody holds it.  It takes what no such read gave for nothing.  The two kinds
+ * of reads may be mixed, on a stream: of datagrams that have come meanwhile the other kind
+ * sees no bounds.  A socket that was read so is held by the kernel until it is closed. */
 XYL_OP xyl_read_some(struct xyl_io *io, char **ret_bytes);
 XYL_API void xyl_read_done(const char *bytes);	/* from a task of that shard; else it does nothing */
 
