@@ -112,7 +112,7 @@ static void read_adopt(struct xyli_stream_op *op)
 	if (op->done == 0 || io->closing)
 		return;
 	pushback_put(io, op->buf, op->done);
-	xyli_count(&io->shard->stats.adopted_results, 1);
+	xyli_adopted(io->shard, &io->shard->stats.adopted_bytes);
 }
 
 /* What the reader is told: a count, or an error, and then no byte of it was his. */
@@ -154,7 +154,7 @@ static ssize_t write_outcome(struct xyli_stream_op *op, int res)
 		return (ssize_t)op->done;
 	if (op->done > 0 && cut) {
 		io->broken = true;
-		xyli_count(&io->shard->stats.adopted_results, 1);
+		xyli_adopted(io->shard, &io->shard->stats.adopted_writes);
 	}
 	if (op->op.waiter && !cut && res >= 0)
 		return (ssize_t)op->done;

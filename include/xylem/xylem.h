@@ -380,6 +380,14 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 	uint64_t cancels, adopted_results, closed_late, leaked_pins;
 	uint64_t handles_open, handles_dropped, handles_closed_by_stop;
 	uint64_t doorbells, overflow, foreign_submits;
+
+	/* Results that came for a task which had left, by kind.  adopted_results is
+	 * their sum; closed_late counts descriptors, one by one. */
+	uint64_t adopted_connections;	/* accepted: kept for the next acceptor, or closed */
+	uint64_t adopted_bytes;		/* received: for the next reader */
+	uint64_t adopted_writes;	/* a part of one had gone out: the stream is broken */
+	uint64_t adopted_opens;		/* closed */
+	uint64_t adopted_connects;	/* closed with its handle */
 };
 
 /* Start with defaults, run one async function as the first task on this thread,
