@@ -45,6 +45,7 @@ struct kind {
 	bool buffer;			      /* it has one of the caller's */
 	bool leaves;			      /* the kernel's work is for others too */
 	bool is_call;			      /* it cleans up before it returns */
+	bool by_number;			      /* closing the handle is nothing to it */
 	int adopted, closed_late;	      /* when its result comes late */
 };
 
@@ -155,6 +156,30 @@ static xyl_pending write_at_start(struct subject *on)
 static xyl_pending fsync_start(struct subject *on)
 {
 	return xyl_fsync(on->io);
+}
+
+static void prep_read(struct io_uring_sqe *sqe, void *arg)
+{
+	struct subject *on = arg;
+
+	io_uring_prep_read(sqe, xyl_io_fd(on->io), on->buf, LEN, 0);
+}
+
+static void prep_poll(struct io_uring_sqe *sqe, void *arg)
+{
+	struct subject *on = arg;
+
+	io_uring_prep_poll_add(sqe, on->peer, POLLIN);
+}
+
+static xyl_pending submit_read_start(struct subject *on)
+{
+	return xyl_submit(prep_read, on, (void *[]){ on, on->buf }, 2);
+}
+
+static xyl_pending submit_poll_start(struct subject *on)
+{
+	return xyl_submit(prep_poll, on, (void *[]){ on }, 1);
 }
 
 static void bytes_send(struct subject *on)
@@ -277,6 +302,24 @@ static const struct kind kinds[] = {
 	  .stubborn = true,
 	  .buffer = true },
 	{ .name = "fsync", .open = file_open, .start = fsync_start, .stubborn = true },
+	{ .name = "submitted read",
+	  .open = pipe_reader_open,
+	  .start = submit_read_start,
+	  .complete = bytes_send,
+	  .result = LEN,
+	  .buffer = true },
+	{ .name = "submitted read of a file",
+	  .open = file_open,
+	  .start = submit_read_start,
+	  .result = LEN,
+	  .stubborn = true,
+	  .buffer = true,
+	  .by_number = true },
+	{ .name = "submitted poll",
+	  .open = counter_open,
+	  .start = submit_poll_start,
+	  .complete = counter_count,
+	  .result = POLLIN },
 };
 
 /* ---- the task that is cut short -------------------------------------------------------- */
@@ -662,7 +705,7 @@ static void close_one(const struct kind *kind, enum state state, enum memory mem
 static void close_each(enum state state)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (!kinds[i].lane && !kinds[i].stubborn)
+		if ((!kinds[i].lane && !kinds[i].stubborn) || kinds[i].by_number)
 			continue; /* no handle that a peer could close */
 		if (!state_exists(&kinds[i], state))
 			continue;

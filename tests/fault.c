@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <liburing.h>
+
 #include "tests/run.h"
 #include "xylem/xylem.h"
 
@@ -324,7 +326,31 @@ static xyl_step files(void *frame)
 	XYL_END((ssize_t)self->failed);
 }
 
-static xyl_async_fn *const parts[] = { tasks, scopes, streams, connections, files };
+static void prep_read(struct io_uring_sqe *sqe, void *arg)
+{
+	const struct work *self = arg;
+
+	io_uring_prep_read(sqe, self->ends[0], self->buf, 4, 0);
+}
+
+static xyl_step submissions(void *frame)
+{
+	struct work *self = frame;
+
+	XYL_BEGIN(self)
+	CHECK(pipe2(self->ends, O_CLOEXEC) == 0);
+	CHECK(write(self->ends[1], "12345678", 8) == 8);
+	self->buf = xyl_alloc_bytes(64);
+	if (made(self, self->buf)) {
+		XYL_AWAIT(self->n, xyl_submit(prep_read, self, (void *[]){ self->buf }, 1));
+		done(self, self->n, 4);
+	}
+	close(self->ends[0]);
+	close(self->ends[1]);
+	XYL_END((ssize_t)self->failed);
+}
+
+static xyl_async_fn *const parts[] = { tasks, scopes, streams, connections, files, submissions };
 
 static xyl_step work(void *frame)
 {

@@ -350,6 +350,52 @@ XYL_OP xyl_shutdown(struct xyl_io *io, int how);	/* at once: it overtakes writes
  * are.  It must stay open meanwhile. */
 XYL_OP xyl_poll(int fd, unsigned events);
 
+/* ---- any opcode ----------------------------------------------------------------
+ * For what has no function here.  Include <liburing.h> and let prep fill the SQE:
+ *
+ *	static void nap(struct io_uring_sqe *sqe, void *arg)
+ *	{
+ *		io_uring_prep_timeout(sqe, arg, 0, 0);
+ *	}
+ *
+ *	XYL_AWAIT(self->n, xyl_submit(nap, self->ts, (void *[]){ self->ts }, 1));
+ *
+ * prep is called at once, before xyl_submit returns, with a cleared SQE, and must not
+ * await.  The result is the CQE's, whatever it is: EINTR and EAGAIN are handed on.
+ *
+ * pins are the objects that the kernel reads or writes, or that lead to them; each is
+ * kept until the last CQE.  Pointers into the middle of an object do, NULL is skipped,
+ * and the array itself is copied.  If all are in collected memory, an abort takes effect
+ * at once; if one is not, it returns only after the last CQE.  What is neither pinned nor
+ * named by the SQE may be collected, and what is not pinned may be written to after an
+ * abort.  A descriptor must stay open by itself: pinning a handle keeps it from being
+ * collected, not from being closed.
+ *
+ * The await ends with the last CQE and gives the result of the first: a zero-copy send
+ * waits for its notification, and an operation of many results (multishot) is cancelled
+ * at its first one.
+ *
+ * A result that comes too late, after an abort: a descriptor that OPENAT, OPENAT2,
+ * SOCKET or ACCEPT opened, the two of a PIPE, and those that a RECVMSG received
+ * (SCM_RIGHTS, SCM_PIDFD) are closed; so are those that a multishot gives after its
+ * first.  Bytes are lost, and of a send nobody knows how far it came: a stream that goes
+ * on needs xyl_read and xyl_write.  The fds of a PIPE and the control data of a RECVMSG
+ * count as pins; the msghdr is to be complete when prep returns, and its control data
+ * are cleared then.
+ *
+ * -EINVAL, and nothing is submitted:
+ *	IOSQE_CQE_SKIP_SUCCESS		without a CQE it would never end
+ *	IOSQE_IO_LINK, IO_HARDLINK	it would be linked to whatever comes next
+ *	IOSQE_IO_DRAIN			the ring has operations that end only when it does
+ *	IOSQE_BUFFER_SELECT,
+ *	PROVIDE_BUFFERS, REMOVE_BUFFERS	the buffers are the ring's own, or would be
+ *	flags that are newer than this, and an SQE of 128 bytes.
+ * user_data is ours.  No buffers or files are registered: the kernel refuses what needs
+ * them, direct descriptors too. */
+struct io_uring_sqe;
+XYL_OP xyl_submit(void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg,
+		  void *const pins[], size_t npins);
+
 /* ---- threads ----------------------------------------------------------------
  * A thread that the library did not start attaches before it touches any of this,
  * and detaches before it ends (a thread that forgets is detached as it exits). */
@@ -387,6 +433,9 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 	uint64_t adopted_bytes;		/* received: for the next reader */
 	uint64_t adopted_writes;	/* a part of one had gone out: the stream is broken */
 	uint64_t adopted_opens;		/* closed */
+	uint64_t adopted_sockets;	/* of xyl_submit: closed */
+	uint64_t adopted_pipes;		/* likewise, both ends */
+	uint64_t adopted_rights;	/* likewise, all that came with one message */
 	uint64_t adopted_connects;	/* closed with its handle */
 };
 
