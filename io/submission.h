@@ -17,18 +17,12 @@
 #include "rt/op.h"
 #include "xylem/xylem.h"
 
+struct xyli_chain;
 struct xyli_shard;
 
-/* One of those to be published together, or alone. */
-struct xyl_submission {
-	void (*prep)(struct io_uring_sqe *sqe, void *arg);
-	void *arg;
-	void *const *pins;
-	size_t npins;
-};
-
 struct xyli_submission {
-	struct xyli_op op; /* first; its buf is one of the pins in foreign memory, or NULL */
+	struct xyli_op op;	  /* first; its buf is one of the pins in foreign memory, or NULL */
+	struct xyli_chain *chain; /* that it is a link of, or NULL */
 	struct io_uring_sqe sqe;
 	void *control; /* of a RECVMSG: where descriptors may arrive */
 	size_t control_bytes;

@@ -182,6 +182,20 @@ static xyl_pending submit_poll_start(struct subject *on)
 	return xyl_submit(prep_poll, on, (void *[]){ on }, 1);
 }
 
+static void prep_nop(struct io_uring_sqe *sqe, void *arg)
+{
+	(void)arg;
+	io_uring_prep_nop(sqe);
+}
+
+static xyl_pending submit_linked_start(struct subject *on)
+{
+	return xyl_submit_linked(
+		(struct xyl_submission[]){ { prep_read, on, (void *[]){ on, on->buf }, 2 },
+					   { prep_nop, NULL, NULL, 0 } },
+		2, NULL);
+}
+
 static void bytes_send(struct subject *on)
 {
 	static const char bytes[LEN];
@@ -315,6 +329,11 @@ static const struct kind kinds[] = {
 	  .stubborn = true,
 	  .buffer = true,
 	  .by_number = true },
+	{ .name = "submitted and linked",
+	  .open = pipe_reader_open,
+	  .start = submit_linked_start,
+	  .complete = bytes_send,
+	  .buffer = true },
 	{ .name = "submitted poll",
 	  .open = counter_open,
 	  .start = submit_poll_start,

@@ -128,6 +128,7 @@ struct work {
 	struct xyl_io *io, *peer;
 	char *buf;
 	int ends[2];
+	ssize_t links[2];
 	size_t failed;
 	ssize_t n;
 	int i;
@@ -333,6 +334,22 @@ static void prep_read(struct io_uring_sqe *sqe, void *arg)
 	io_uring_prep_read(sqe, self->ends[0], self->buf, 4, 0);
 }
 
+static void prep_socket(struct io_uring_sqe *sqe, void *arg)
+{
+	(void)arg;
+	io_uring_prep_socket(sqe, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, 0);
+}
+
+static xyl_pending link_both(struct work *self, ssize_t *results)
+{
+	return xyl_submit_linked((struct xyl_submission[]){ { .prep = prep_socket },
+							    { .prep = prep_read,
+							      .arg = self,
+							      .pins = (void *[]){ self->buf },
+							      .npins = 1 } },
+				 2, results);
+}
+
 static xyl_step submissions(void *frame)
 {
 	struct work *self = frame;
@@ -344,6 +361,17 @@ static xyl_step submissions(void *frame)
 	if (made(self, self->buf)) {
 		XYL_AWAIT(self->n, xyl_submit(prep_read, self, (void *[]){ self->buf }, 1));
 		done(self, self->n, 4);
+		XYL_AWAIT(self->n, xyl_within(link_both(self, self->links), 60 * XYL_SEC));
+		if (done(self, self->n, 0)) {
+			CHECK_EQ(self->links[1], 4);
+			CHECK_EQ(close((int)self->links[0]), 0);
+		}
+		CHECK(write(self->ends[1], "1234", 4) == 4); /* whoever had what was there */
+		self->future = xyl_later(link_both(self, NULL));
+		if (made(self, self->future)) {
+			XYL_AWAIT(self->n, xyl_future_get(self->future));
+			done(self, self->n, 0);
+		}
 	}
 	close(self->ends[0]);
 	close(self->ends[1]);

@@ -396,6 +396,28 @@ struct io_uring_sqe;
 XYL_OP xyl_submit(void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg,
 		  void *const pins[], size_t npins);
 
+/* Linked operations: published all or none, each begun when the one before has ended
+ * well.  After one that failed, or was short, the others give -ECANCELED; unless its SQE
+ * has IOSQE_IO_HARDLINK, which prep may set on any but the last.  IORING_OP_LINK_TIMEOUT
+ * limits the one before it.
+ *
+ * The await ends when all have had their last CQE.  ret_results, n of them in collected
+ * memory, is written then; NULL if they are not wanted, and then descriptors among them
+ * are closed.  0, or the first failure in the order of the chain, of whatever but a
+ * LINK_TIMEOUT.  An abort or a bound cuts all of them short together; after an abort that
+ * takes effect at once, ret_results is not written and descriptors are closed, those of
+ * operations that had ended, too.  All pins are kept until all have ended.
+ *
+ * -EINVAL: as with xyl_submit, or n is 0; -E2BIG: n is above 64 or config.ring_entries.
+ * Then, and without memory, nothing is submitted, though some prep may have been called. */
+struct xyl_submission {
+	void (*prep)(struct io_uring_sqe *sqe, void *arg);
+	void *arg;
+	void *const *pins;
+	size_t npins;
+};
+XYL_OP xyl_submit_linked(const struct xyl_submission chain[], size_t n, ssize_t ret_results[]);
+
 /* ---- threads ----------------------------------------------------------------
  * A thread that the library did not start attaches before it touches any of this,
  * and detaches before it ends (a thread that forgets is detached as it exits). */
