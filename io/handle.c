@@ -132,6 +132,7 @@ static void io_close_begin(struct xyl_io *io)
 	io->held++; /* not to be closed from within */
 	xyli_lane_shut(&io->in);
 	xyli_lane_shut(&io->out);
+	xyli_splices_shut(io);
 	xyli_acceptor_shut(io);
 	if (io->positional)
 		positional_cancel(io);

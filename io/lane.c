@@ -33,13 +33,16 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lan
 	return op;
 }
 
+static void lane_take(struct xyli_stream_op *op)
+{
+	op->lane->active = op;
+	xyli_io_hold(op->op.handle);
+}
+
 static void lane_start(struct xyli_stream_op *op, struct xyli_wait *waiter)
 {
-	struct xyl_io *io = op->op.handle;
-
-	op->lane->active = op;
-	xyli_io_hold(io);
-	xyli_op_start(io->shard, &op->op, waiter);
+	lane_take(op);
+	xyli_op_start(waiter->shard, &op->op, waiter);
 }
 
 /* ---- waiting for one's turn ---------------------------------------------------------- */
@@ -62,14 +65,28 @@ static void turn_move(struct xyli_wait *from, struct xyli_wait *to)
 
 static const struct xyli_wait_kind turn_wait = { "its turn", turn_cancel, turn_move };
 
-xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op)
+static void lane_queue(struct xyl_task *task, struct xyli_stream_op *op)
 {
-	if (xyli_lane_is_free(op->lane)) {
-		lane_start(op, &task->wait);
-		return (xyl_pending){ 1 };
-	}
 	xyli_wait_begin(&task->wait, &turn_wait, op);
 	xyli_waits_append(&op->lane->queue, &task->wait);
+}
+
+xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op)
+{
+	if (xyli_lane_is_free(op->lane))
+		lane_start(op, &task->wait);
+	else
+		lane_queue(task, op);
+	return (xyl_pending){ 1 };
+}
+
+xyl_pending xyli_lane_turn(struct xyl_task *task, struct xyli_stream_op *op)
+{
+	if (xyli_lane_is_free(op->lane)) {
+		lane_take(op);
+		return xyli_done(task, 0);
+	}
+	lane_queue(task, op);
 	return (xyl_pending){ 1 };
 }
 
@@ -89,10 +106,14 @@ static void lane_next(struct xyli_lane *lane)
 		ssize_t result;
 
 		xyli_waits_remove(&lane->queue, wait);
-		if (xyli_stream_at_hand(op, &result))
+		if (!op->op.kind) {
+			lane_take(op);
+			xyli_wake(wait, 0);
+		} else if (xyli_stream_at_hand(op, &result)) {
 			xyli_wake(wait, result);
-		else
+		} else {
 			lane_start(op, wait);
+		}
 	}
 }
 

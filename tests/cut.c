@@ -25,7 +25,7 @@ enum memory { COLLECTED, MALLOCED, STATIC, ON_STACK };
 struct subject {
 	const struct kind *kind;
 	struct xyl_io *io; /* NULL: it makes its own */
-	struct xyl_io *got;
+	struct xyl_io *got, *to;
 	int peer, queued; /* descriptors */
 	struct folder folder;
 	char *buf;
@@ -65,6 +65,12 @@ static void full_socket_open(struct subject *on)
 static void pipe_reader_open(struct subject *on)
 {
 	on->io = raw_pipe_reader(&on->peer);
+}
+
+static void pipes_open(struct subject *on)
+{
+	pipe_reader_open(on);
+	on->to = raw_pipe_writer(&on->queued);
 }
 
 static void full_pipe_open(struct subject *on)
@@ -186,6 +192,11 @@ static void prep_nop(struct io_uring_sqe *sqe, void *arg)
 {
 	(void)arg;
 	io_uring_prep_nop(sqe);
+}
+
+static xyl_pending splice_start(struct subject *on)
+{
+	return xyl_splice(on->io, on->to, LEN);
 }
 
 static xyl_pending submit_linked_start(struct subject *on)
@@ -316,6 +327,14 @@ static const struct kind kinds[] = {
 	  .stubborn = true,
 	  .buffer = true },
 	{ .name = "fsync", .open = file_open, .start = fsync_start, .stubborn = true },
+	{ .name = "splice",
+	  .open = pipes_open,
+	  .start = splice_start,
+	  .complete = bytes_send,
+	  .result = LEN,
+	  .lane = true,
+	  .is_call = true,
+	  .adopted = 1 },
 	{ .name = "submitted read",
 	  .open = pipe_reader_open,
 	  .start = submit_read_start,
@@ -457,6 +476,8 @@ static void cut_end(struct cut *cut)
 	CHECK_EQ(on->resumed, 1);
 	if (on->io && xyl_io_fd(on->io) >= 0)
 		HAND_CLOSE(&cut->driven, on->io);
+	if (on->to)
+		HAND_CLOSE(&cut->driven, on->to);
 	hand_quiet(&cut->driven);
 	if (cut->ahead)
 		CHECK_EQ(cut->ahead->resumed, 1);

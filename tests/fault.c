@@ -327,6 +327,44 @@ static xyl_step files(void *frame)
 	XYL_END((ssize_t)self->failed);
 }
 
+/* Bytes in one pipe, room in another: handles on what is read from and written to. */
+static void splices_open(struct work *self)
+{
+	int from[2], to[2];
+
+	CHECK(pipe2(from, O_CLOEXEC) == 0 && pipe2(to, O_CLOEXEC) == 0);
+	CHECK(write(from[1], "12345678", 8) == 8);
+	self->io = take(self, from[0]);
+	self->peer = take(self, to[1]);
+	self->ends[0] = from[1];
+	self->ends[1] = to[0];
+}
+
+static xyl_step splices(void *frame)
+{
+	struct work *self = frame;
+
+	XYL_BEGIN(self)
+	splices_open(self);
+	if (self->io && self->peer) {
+		XYL_AWAIT(self->n, xyl_splice(self->io, self->peer, 4));
+		done(self, self->n, 4);
+		XYL_AWAIT(self->n, xyl_within(xyl_splice(self->io, self->peer, 4), 60 * XYL_SEC));
+		done(self, self->n, 4);
+	}
+	if (self->io)
+		XYL_AWAIT(self->n, xyl_close(self->io));
+	if (self->io)
+		done(self, self->n, 0);
+	if (self->peer)
+		XYL_AWAIT(self->n, xyl_close(self->peer));
+	if (self->peer)
+		done(self, self->n, 0);
+	close(self->ends[0]);
+	close(self->ends[1]);
+	XYL_END((ssize_t)self->failed);
+}
+
 static void prep_read(struct io_uring_sqe *sqe, void *arg)
 {
 	const struct work *self = arg;
@@ -378,7 +416,8 @@ static xyl_step submissions(void *frame)
 	XYL_END((ssize_t)self->failed);
 }
 
-static xyl_async_fn *const parts[] = { tasks, scopes, streams, connections, files, submissions };
+static xyl_async_fn *const parts[] = { tasks, scopes,  streams,	   connections,
+				       files, splices, submissions };
 
 static xyl_step work(void *frame)
 {

@@ -17,8 +17,9 @@ enum { ROOM = 256, LARGE = 1 << 20 };
 
 #define COUNT(name) offsetof(struct xyl_stats, adopted_##name)
 
-static const size_t counts[] = { COUNT(connections), COUNT(bytes),   COUNT(writes), COUNT(opens),
-				 COUNT(connects),    COUNT(sockets), COUNT(pipes),  COUNT(rights) };
+static const size_t counts[] = { COUNT(connections), COUNT(bytes),    COUNT(writes),
+				 COUNT(opens),	     COUNT(connects), COUNT(splices),
+				 COUNT(sockets),     COUNT(pipes),    COUNT(rights) };
 
 static uint64_t count_of(const struct xyl_stats *stats, size_t offset)
 {
@@ -95,6 +96,41 @@ TEST(partial_send_breaks_the_stream)
 	CHECK_EQ(HAND_WRITE(&driven, .io = io, .buf = "x", .len = 1), -EPIPE);
 	HAND_CLOSE(&driven, io);
 	close(peer);
+	drive_end(&driven);
+}
+
+struct mover {
+	struct xyl_frame frame;
+	struct xyl_io *from, *to;
+	ssize_t n;
+};
+
+static xyl_step mover(void *frame)
+{
+	struct mover *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_splice(self->from, self->to, ROOM));
+	XYL_END(self->n);
+}
+
+TEST(splice_breaks_the_stream_that_it_went_to)
+{
+	struct driven driven = drive_begin(NULL);
+	int feed, drain;
+	struct xyl_io *from = raw_pipe_reader(&feed), *to = raw_pipe_writer(&drain);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, mover, .from = from, .to = to);
+
+	hand_turns(&driven, 2);
+	raw_send(feed, "late");
+	leave(&driven, task);
+	expect_only(&driven, COUNT(splices), 1);
+	CHECK_EQ(HAND_WRITE(&driven, .io = to, .buf = "x", .len = 1), -EPIPE);
+	CHECK_EQ(raw_drain(drain), 4);
+	HAND_CLOSE(&driven, from);
+	HAND_CLOSE(&driven, to);
+	close(feed);
+	close(drain);
 	drive_end(&driven);
 }
 

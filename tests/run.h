@@ -42,7 +42,7 @@ __attribute__((unused)) static uint64_t adopted_by_kind(const struct xyl_stats *
 {
 	return stats->adopted_connections + stats->adopted_bytes + stats->adopted_writes +
 	       stats->adopted_opens + stats->adopted_connects + stats->adopted_sockets +
-	       stats->adopted_pipes + stats->adopted_rights;
+	       stats->adopted_pipes + stats->adopted_rights + stats->adopted_splices;
 }
 
 __attribute__((unused)) static void census_check_stats(const struct xyl_runtime *rt)

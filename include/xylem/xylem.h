@@ -325,6 +325,13 @@ XYL_OP xyl_write(struct xyl_io *io, const void *buf, size_t len);
 XYL_OP xyl_read_full(struct xyl_io *io, void *buf, size_t len);	/* short only at the end */
 XYL_OP xyl_write_all(struct xyl_io *io, const void *buf, size_t len);
 
+/* Moves up to len bytes inside the kernel, from the one handle's stream to the other's; how
+ * many it were, 0: the end.  One of the two must be a pipe: -EINVAL.  It is a read of
+ * `from` and a write to `to`, and queues with both; files at their own positions.  Cut
+ * short by an abort after bytes were moved, it breaks `to` as a write does; a bound gives
+ * their number. */
+XYL_OP xyl_splice(struct xyl_io *from, struct xyl_io *to, size_t len);
+
 XYL_OP xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode);	/* O_CLOEXEC added */
 XYL_OP xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset);	/* offset < 0: -EINVAL */
 XYL_OP xyl_write_at(struct xyl_io *io, const void *buf, size_t len, int64_t offset);
@@ -455,6 +462,7 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 	uint64_t adopted_bytes;		/* received: for the next reader */
 	uint64_t adopted_writes;	/* a part of one had gone out: the stream is broken */
 	uint64_t adopted_opens;		/* closed */
+	uint64_t adopted_splices;	/* bytes had been moved: where they went is broken */
 	uint64_t adopted_sockets;	/* of xyl_submit: closed */
 	uint64_t adopted_pipes;		/* likewise, both ends */
 	uint64_t adopted_rights;	/* likewise, all that came with one message */
