@@ -540,7 +540,7 @@ struct message {
 	struct iovec iov;
 	int fd;
 	char text[16];
-	char control[CMSG_SPACE(RIGHTS * sizeof(int)) + 256];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(RIGHTS * sizeof(int)) + 256];
 };
 
 static struct message *message_new(struct message *message, int fd, size_t control_bytes)
@@ -692,7 +692,7 @@ TEST(submitted_recvmsg_without_descriptors_closes_nothing)
 /* Its control data are read by us, too. */
 TEST(submitted_recvmsg_into_foreign_memory_is_waited_for)
 {
-	static char foreign[256];
+	static _Alignas(struct cmsghdr) char foreign[256];
 	struct driven driven = drive_begin(NULL);
 	struct message *message = xyl_new(struct message);
 	struct xyl_task *task;

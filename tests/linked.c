@@ -40,7 +40,7 @@ static struct step nop(void)
 
 static struct step failure(void) /* -EBADF */
 {
-	return (struct step){ .opcode = IORING_OP_READ, .fd = -1, .len = 1 };
+	return (struct step){ .opcode = IORING_OP_READ, .fd = -1 };
 }
 
 static struct step poll_in(int fd)
