@@ -21,6 +21,12 @@ struct xyli_blocks { /* in scanned memory */
 	void *first[XYLI_BLOCK_CLASSES];
 };
 
+void xyli_blocks_start(void);
+
+/* Zeroed blocks of that size, a multiple of 16, linked by their first words; all of each
+ * is scanned.  NULL when memory is exhausted. */
+void xyli_blocks_get(size_t size, void **ret_list);
+
 void *xyli_block_refill(struct xyli_blocks *blocks, size_t size);
 
 static inline void xyli_blocks_drop(struct xyli_blocks *blocks)

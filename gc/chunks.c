@@ -8,11 +8,8 @@
 
 #include <string.h>
 
-#include "gc/bdwgc.h"
-#include <gc/gc_inline.h>
-
+#include "gc/block.h"
 #include "gc/check.h"
-#include "gc/world.h"
 #include "xylem/xylem.h"
 
 #define DIRECTORY_STEP 128u
@@ -36,11 +33,8 @@ static void *chunk_new(struct xyli_chunks *chunks)
 
 	if (xyli_check_on())
 		return xyl_alloc(XYLI_CHUNK_SLOTS * XYLI_CHUNK_SLOT);
-	for (int tries = 0; !chunk && tries < 2; tries++) {
-		if (tries > 0)
-			xyli_world_collect_anywhere();
-		GC_generic_malloc_many(XYLI_CHUNK_SLOTS * XYLI_CHUNK_SLOT, GC_I_NORMAL,
-				       &chunks->spare);
+	if (!chunk) {
+		xyli_blocks_get(XYLI_CHUNK_SLOTS * XYLI_CHUNK_SLOT, &chunks->spare);
 		chunk = chunks->spare;
 	}
 	if (chunk) {

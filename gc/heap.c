@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "gc/bdwgc.h"
+#include "gc/block.h"
 #include "gc/check.h"
 #include "gc/finalizer.h"
 #include "gc/pace.h"
@@ -56,6 +57,7 @@ static void heap_init(void)
 	GC_allow_register_threads();
 	GC_set_disable_automatic_collection(1);
 	GC_set_allocd_bytes_per_finalizer(0); /* the other way malloc would collect */
+	xyli_blocks_start();
 	xyli_finalizers_start();
 	xyli_pace_start();
 	xyli_world_start();

@@ -60,7 +60,7 @@ static void store_put(struct xyl_io *io, int fd)
 	struct xyli_acceptor *acceptor = io->acceptor;
 
 	if (acceptor->deserted)
-		xyli_count(&io->shard->stats.adopted_results, 1);
+		xyli_adopted(io->shard, &io->shard->stats.adopted_connections);
 	if (io->closing || (acceptor->store_len == acceptor->store_cap && !store_grow(acceptor))) {
 		xyli_io_close_late(io->shard, fd);
 		return;

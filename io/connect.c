@@ -25,7 +25,7 @@ static void connect_settle(struct xyli_op *base, int res, unsigned cqe_flags)
 
 	(void)cqe_flags;
 	if (!base->waiter && res == 0)
-		xyli_count(&io->shard->stats.adopted_results, 1);
+		xyli_adopted(io->shard, &io->shard->stats.adopted_connects);
 	xyli_op_wake(base, io->closing && res < 0 ? -ECANCELED : res);
 	xyli_lane_settled((struct xyli_stream_op *)base);
 }

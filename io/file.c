@@ -164,7 +164,7 @@ static ssize_t open_deliver(struct file_op *op, int fd)
 	struct xyl_io *io = op->op.waiter ? xyl_io_from_fd(fd) : NULL;
 
 	if (!op->op.waiter)
-		xyli_count(&shard->stats.adopted_results, 1);
+		xyli_adopted(shard, &shard->stats.adopted_opens);
 	if (!io || xyli_io_use(io, shard) < 0) {
 		xyli_io_close_late(shard, fd);
 		return -ENOMEM;

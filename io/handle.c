@@ -148,6 +148,7 @@ static void io_close_begin(struct xyl_io *io)
 	xyli_lane_shut(&io->in);
 	xyli_lane_shut(&io->out);
 	xyli_receiver_shut(io);
+	xyli_splices_shut(io);
 	xyli_acceptor_shut(io);
 	if (io->positional)
 		positional_cancel(io);
@@ -274,6 +275,8 @@ static enum xyli_io_kind kind_of(mode_t mode)
 {
 	if (S_ISREG(mode) || S_ISBLK(mode))
 		return XYLI_IO_FILE;
+	if (S_ISFIFO(mode))
+		return XYLI_IO_PIPE;
 	return S_ISSOCK(mode) ? XYLI_IO_SOCKET : XYLI_IO_OTHER;
 }
 

@@ -22,13 +22,14 @@
 
 enum xyli_io_kind {
 	XYLI_IO_FILE,  /* regular file or block device: not cancelled in the kernel */
-	XYLI_IO_OTHER, /* a pipe, a terminal, anything else that is read and written */
+	XYLI_IO_PIPE,  /* or a FIFO */
+	XYLI_IO_OTHER, /* a terminal, anything else that is read and written */
 	XYLI_IO_SOCKET,
 };
 
 /* One transfer or connect: an operation that takes its turn in a lane. */
 struct xyli_stream_op {
-	struct xyli_op op; /* first */
+	struct xyli_op op; /* first; without a kind: a turn, and nothing started */
 	struct xyli_lane *lane;
 	char **ret_bytes;  /* of a read that brings its own buffer; NULL: any other */
 	char *buf;	   /* as the user gave it: op.buf moves along */
@@ -47,9 +48,10 @@ struct xyli_lane {
 struct xyl_io {
 	struct xyli_shard *shard; /* the first that used it; NULL before */
 	struct xyli_lane in, out;
-	struct xyli_acceptor *acceptor; /* of a listener that was used as one */
-	struct xyli_receiver *receiver; /* of a socket that was read without a buffer */
-	struct xyli_op *spares;		/* records of positional operations, to use again */
+	struct xyli_acceptor *acceptor;	 /* of a listener that was used as one */
+	struct xyli_receiver *receiver;	 /* of a socket that was read without a buffer */
+	struct xyli_op *spares;		 /* records of positional operations, to use again */
+	struct xyli_splice_end *splices; /* under way, from here or to here */
 	struct xyli_waits closers;
 	unsigned held;	     /* operations not settled yet */
 	unsigned positional; /* of those, the ones that no lane knows */
@@ -97,6 +99,9 @@ void xyli_io_close_late(struct xyli_shard *shard, int fd);
 
 /* Take turns: start the operation, or queue behind the one under way. */
 xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op);
+
+/* The same, and start nothing: 0, and the turn is the caller's until xyli_lane_settled. */
+xyl_pending xyli_lane_turn(struct xyl_task *task, struct xyli_stream_op *op);
 
 /* A record with its handle and lane, and nothing done; the rest is left from its last use. */
 struct xyli_stream_op *xyli_lane_record(struct xyl_io *io,
@@ -167,6 +172,11 @@ void xyli_acceptor_lose(struct xyl_io *io); /* the ring has failed: wake them */
 
 /* Close the connections that nobody took. */
 void xyli_acceptor_empty(struct xyl_io *io);
+
+/* ---- splices (splice.c) ------------------------------------------------------------ */
+
+/* Cancel those that are under way. */
+void xyli_splices_shut(struct xyl_io *io);
 
 /* Start an operation on the calling task's behalf: the handle is usable, the task is
  * not canceled.  Otherwise the error, for xyli_done. */

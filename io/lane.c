@@ -41,13 +41,16 @@ void xyli_lane_spare(struct xyli_stream_op *op)
 	op->lane->spare = op;
 }
 
+static void lane_take(struct xyli_stream_op *op)
+{
+	op->lane->active = op;
+	xyli_io_hold(op->op.handle);
+}
+
 static void lane_start(struct xyli_stream_op *op, struct xyli_wait *waiter)
 {
-	struct xyl_io *io = op->op.handle;
-
-	op->lane->active = op;
-	xyli_io_hold(io);
-	xyli_op_start(io->shard, &op->op, waiter);
+	lane_take(op);
+	xyli_op_start(waiter->shard, &op->op, waiter);
 }
 
 /* ---- waiting for one's turn ---------------------------------------------------------- */
@@ -86,16 +89,41 @@ static bool lane_is_fed(const struct xyli_stream_op *op)
 	return xyli_receiver_is_armed(io) || (op->ret_bytes && xyli_receiver_arm(io));
 }
 
-xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op)
+static void lane_queue(struct xyl_task *task, struct xyli_stream_op *op)
 {
-	if (xyli_lane_is_free(op->lane) && !lane_is_fed(op)) {
-		if (!xyli_stream_aim(op))
-			return xyli_done(task, -ENOMEM);
-		lane_start(op, &task->wait);
-		return (xyl_pending){ 1 };
-	}
 	xyli_wait_begin(&task->wait, op->ret_bytes ? &some_wait : &turn_wait, op);
 	xyli_waits_append(&op->lane->queue, &task->wait);
+}
+
+xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op)
+{
+	if (!xyli_lane_is_free(op->lane) || lane_is_fed(op))
+		lane_queue(task, op);
+	else if (xyli_stream_aim(op))
+		lane_start(op, &task->wait);
+	else
+		return xyli_done(task, -ENOMEM);
+	return (xyl_pending){ 1 };
+}
+
+/* A turn is not fed: the receive must end first. */
+static bool lane_is_kept(const struct xyli_stream_op *turn)
+{
+	struct xyl_io *io = turn->op.handle;
+
+	if (turn->lane != &io->in || !xyli_receiver_is_armed(io))
+		return false;
+	xyli_receiver_shut(io);
+	return true;
+}
+
+xyl_pending xyli_lane_turn(struct xyl_task *task, struct xyli_stream_op *op)
+{
+	if (xyli_lane_is_free(op->lane) && !lane_is_kept(op)) {
+		lane_take(op);
+		return xyli_done(task, 0);
+	}
+	lane_queue(task, op);
 	return (xyl_pending){ 1 };
 }
 
@@ -106,22 +134,38 @@ void xyli_lane_again(struct xyli_stream_op *op)
 	xyli_op_start(op->op.shard, &op->op, waiter);
 }
 
+/* A record that starts nothing: its task does what it wants to while it has the turn. */
+static bool is_turn(const struct xyli_stream_op *op)
+{
+	return !op->op.kind && !op->ret_bytes;
+}
+
+/* The first in the queue gets his turn, or what is at hand for him.  False: he waits on. */
+static bool lane_serve(struct xyli_lane *lane)
+{
+	struct xyli_wait *wait = lane->queue.first;
+	struct xyli_stream_op *op = wait->on;
+	ssize_t result = 0;
+	bool turn = is_turn(op), at_hand = !turn && xyli_stream_at_hand(op, &result);
+
+	if (turn ? lane_is_kept(op) : !at_hand && lane_is_fed(op))
+		return false;
+	xyli_waits_remove(&lane->queue, wait);
+	if (turn)
+		lane_take(op);
+	if (turn || at_hand)
+		xyli_wake(wait, result);
+	else if (xyli_stream_aim(op))
+		lane_start(op, wait);
+	else
+		xyli_wake(wait, -ENOMEM);
+	return true;
+}
+
 void xyli_lane_next(struct xyli_lane *lane)
 {
-	while (!lane->active && lane->queue.first) {
-		struct xyli_wait *wait = lane->queue.first;
-		struct xyli_stream_op *op = wait->on;
-		ssize_t result;
-		bool at_hand = xyli_stream_at_hand(op, &result);
-
-		if (!at_hand && lane_is_fed(op))
-			return;
-		xyli_waits_remove(&lane->queue, wait);
-		if (at_hand || !xyli_stream_aim(op))
-			xyli_wake(wait, at_hand ? result : -ENOMEM);
-		else
-			lane_start(op, wait);
-	}
+	while (!lane->active && lane->queue.first && lane_serve(lane))
+		;
 }
 
 void xyli_lane_settled(struct xyli_stream_op *op)

@@ -72,7 +72,8 @@ void xyli_receiver_empty(struct xyl_io *io)
 	if (!receiver || !receiver->arrivals.count)
 		return;
 	dropped = xyli_buffers_drop(io->shard->buffers, &receiver->arrivals);
-	xyli_count(&io->shard->stats.adopted_results, dropped);
+	while (dropped-- > 0)
+		xyli_adopted(io->shard, &io->shard->stats.adopted_buffers);
 }
 
 /* ---- the operation ------------------------------------------------------------------------ */
@@ -137,7 +138,7 @@ static void receive_arrived(struct xyl_io *io, int res, unsigned cqe_flags)
 	if (io->closing)
 		xyli_receiver_empty(io);
 	else if (receiver->deserted && res > 0)
-		xyli_count(&io->shard->stats.adopted_results, 1);
+		xyli_adopted(io->shard, &io->shard->stats.adopted_bytes);
 	if (receiver->arrivals.count >= UNREAD_FULL)
 		xyli_op_cancel(&receiver->op);
 }

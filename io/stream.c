@@ -114,7 +114,7 @@ static void read_adopt(struct xyli_stream_op *op)
 	if (op->done == 0 || io->closing)
 		return;
 	pushback_put(io, op->buf, op->done);
-	xyli_count(&io->shard->stats.adopted_results, 1);
+	xyli_adopted(io->shard, &io->shard->stats.adopted_bytes);
 }
 
 void xyli_stream_left(struct xyli_stream_op *op)
@@ -202,7 +202,7 @@ ssize_t xyli_write_outcome(struct xyli_stream_op *op, int res)
 		return (ssize_t)op->done;
 	if (op->done > 0 && cut) {
 		io->broken = true;
-		xyli_count(&io->shard->stats.adopted_results, 1);
+		xyli_adopted(io->shard, &io->shard->stats.adopted_writes);
 	}
 	if (op->op.waiter && !cut && res >= 0)
 		return (ssize_t)op->done;

@@ -79,6 +79,8 @@ static void sent(struct xyli_stream_op *op, ssize_t result)
 	struct xyl_io *io = op->op.handle;
 
 	op->result = result;
+	if (!op->op.waiter && result > 0)
+		xyli_adopted(io->shard, &io->shard->stats.adopted_zero_copies);
 	if (!is_foreign(op))
 		xyli_op_wake(&op->op, result);
 	op->lane->active = NULL;

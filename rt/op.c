@@ -277,6 +277,8 @@ void xyli_op_lose(struct xyli_op *op)
 	if (todo & XYLI_DO_RESUME)
 		op_resume(op, XYLI_LOST);
 	op_do(op, todo, XYLI_LOST, 0);
+	if (xyli_op_in_kernel(op) && op->kind->lose)
+		op->kind->lose(op);
 }
 
 uint64_t xyli_op_tag(const struct xyli_op *op)

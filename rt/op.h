@@ -38,6 +38,9 @@ struct xyli_op_kind {
 	void (*settle)(struct xyli_op *op, int res, unsigned cqe_flags);
 	/* NULL: the record says all; else, what is to be different in the SQE. */
 	void (*prepare)(struct xyli_op *op, struct io_uring_sqe *sqe);
+	/* NULL, or: the ring has failed and its last CQE will not come; it stays pinned.
+	 * Tell whoever waits for more than this operation. */
+	void (*lose)(struct xyli_op *op);
 	bool restarts; /* EINTR and EAGAIN are not results: settle starts it again */
 };
 

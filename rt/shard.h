@@ -132,6 +132,14 @@ static inline void xyli_count(uint64_t *count, uint64_t change)
 			 __ATOMIC_RELAXED);
 }
 
+/* A result came for a task that had left, and is taken care of.  One of the counts of
+ * stats, by kind. */
+static inline void xyli_adopted(struct xyli_shard *shard, uint64_t *kind)
+{
+	xyli_count(kind, 1);
+	xyli_count(&shard->stats.adopted_results, 1);
+}
+
 /* ---- the run queue ------------------------------------------------------------- */
 
 static inline void xyli_ready(struct xyli_shard *shard, struct xyli_wait *wait)

@@ -136,6 +136,8 @@ static void cut_end(struct cut *cut)
 	CHECK_EQ(on->resumed, 1);
 	if (on->io && xyl_io_fd(on->io) >= 0)
 		HAND_CLOSE(&cut->driven, on->io);
+	if (on->to)
+		HAND_CLOSE(&cut->driven, on->to);
 	hand_quiet(&cut->driven);
 	if (cut->ahead)
 		CHECK_EQ(cut->ahead->resumed, 1);
@@ -403,7 +405,7 @@ static void close_one(const struct kind *kind, enum state state, enum memory mem
 static void close_each(enum state state)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (!kinds[i].lane && !kinds[i].stubborn)
+		if ((!kinds[i].lane && !kinds[i].stubborn) || kinds[i].by_number)
 			continue; /* no handle that a peer could close */
 		if (!state_exists(&kinds[i], state))
 			continue;

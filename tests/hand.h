@@ -166,11 +166,33 @@ __attribute__((unused)) static xyl_step hand_close(void *frame)
 	XYL_END(self->n);
 }
 
+struct hand_submit {
+	struct xyl_frame frame;
+	void (*prep)(struct io_uring_sqe *sqe, void *arg);
+	void *arg;
+	void **pins;
+	size_t npins;
+	int64_t bound;
+	ssize_t n;
+};
+
+__attribute__((unused)) static xyl_step hand_submit(void *frame)
+{
+	struct hand_submit *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, hand_bounded(xyl_submit(self->prep, self->arg, self->pins, self->npins),
+					self->bound));
+	XYL_END(self->n);
+}
+
 /* Do it, and wait for the result. */
 #define HAND_READ(driven, ...) hand_join((driven), DRIVE_SPAWN((driven), hand_read, __VA_ARGS__))
 #define HAND_WRITE(driven, ...) hand_join((driven), DRIVE_SPAWN((driven), hand_write, __VA_ARGS__))
 #define HAND_ACCEPT(driven, ...) \
 	hand_join((driven), DRIVE_SPAWN((driven), hand_accept, __VA_ARGS__))
+#define HAND_SUBMIT(driven, ...) \
+	hand_join((driven), DRIVE_SPAWN((driven), hand_submit, __VA_ARGS__))
 #define HAND_CLOSE(driven, which) \
 	CHECK_EQ(hand_join((driven), DRIVE_SPAWN((driven), hand_close, .io = (which))), 0)
 

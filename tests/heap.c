@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "gc/block.h"
+#include "gc/chunks.h"
 #include "gc/heap.h"
 #include "tests/child.h"
 #include "tests/run.h"
@@ -52,6 +54,55 @@ TEST(memory_is_aligned_for_any_type)
 		CHECK_EQ((uintptr_t)xyl_alloc(size) % _Alignof(max_align_t), 0);
 		CHECK_EQ((uintptr_t)xyl_alloc_bytes(size) % _Alignof(max_align_t), 0);
 	}
+}
+
+/* ---- every word counts ---------------------------------------------------------------- */
+
+enum { WORDS = 62, EACH = 16 }; /* up to the largest block */
+
+struct blocks {
+	struct xyli_blocks lists;
+	struct xyli_chunks chunks;
+	void **block[WORDS][EACH];
+	struct xyl_weak *weak[WORDS][EACH], *in_chunk[EACH];
+};
+
+/* What only the last word of a block names. */
+static __attribute__((noinline)) void blocks_fill(struct blocks *blocks)
+{
+	for (int words = 1; words < WORDS; words++) {
+		for (int i = 0; i < EACH; i++) {
+			void *obj = xyl_alloc_bytes(48), **block;
+
+			block = xyli_block_new(&blocks->lists, (size_t)words * sizeof(void *));
+			block[words - 1] = obj;
+			blocks->block[words][i] = block;
+			blocks->weak[words][i] = xyl_weak_new(obj);
+		}
+	}
+	for (uint32_t i = 0; i < EACH; i++) {
+		void **slot, *obj = xyl_alloc_bytes(48);
+
+		CHECK(xyli_chunks_grow(&blocks->chunks));
+		slot = xyli_chunks_at(&blocks->chunks, (i + 1) * XYLI_CHUNK_SLOTS - 1);
+		slot[1] = obj;
+		blocks->in_chunk[i] = xyl_weak_new(obj);
+	}
+}
+
+TEST(what_the_last_word_of_a_block_names_is_kept)
+{
+	struct blocks *blocks = xyl_new(struct blocks);
+
+	blocks_fill(blocks);
+	memset(&blocks->lists, 0, sizeof(blocks->lists));
+	xyl_collect();
+	xyl_collect();
+	for (int words = 1; words < WORDS; words++)
+		for (int i = 0; i < EACH; i++)
+			CHECK(xyl_weak_get(blocks->weak[words][i]) != NULL);
+	for (int i = 0; i < EACH; i++)
+		CHECK(xyl_weak_get(blocks->in_chunk[i]) != NULL);
 }
 
 struct list {

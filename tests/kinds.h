@@ -13,7 +13,7 @@ enum { LEN = 512 }; /* what O_DIRECT can do as well */
 struct subject {
 	const struct kind *kind;
 	struct xyl_io *io; /* NULL: it makes its own */
-	struct xyl_io *got;
+	struct xyl_io *got, *to;
 	int peer, queued; /* descriptors */
 	struct folder folder;
 	char *buf;
@@ -33,6 +33,7 @@ struct kind {
 	bool buffer;			      /* it has one of the caller's */
 	bool leaves;			      /* the kernel's work is for others too */
 	bool is_call;			      /* it cleans up before it returns */
+	bool by_number;			      /* closing the handle is nothing to it */
 	int adopted, closed_late;	      /* when its result comes late */
 };
 
@@ -52,6 +53,12 @@ static void full_socket_open(struct subject *on)
 static void pipe_reader_open(struct subject *on)
 {
 	on->io = raw_pipe_reader(&on->peer);
+}
+
+static void pipes_open(struct subject *on)
+{
+	pipe_reader_open(on);
+	on->to = raw_pipe_writer(&on->queued);
 }
 
 static void full_pipe_open(struct subject *on)
@@ -143,6 +150,49 @@ static xyl_pending write_at_start(struct subject *on)
 static xyl_pending fsync_start(struct subject *on)
 {
 	return xyl_fsync(on->io);
+}
+
+static void prep_read(struct io_uring_sqe *sqe, void *arg)
+{
+	struct subject *on = arg;
+
+	io_uring_prep_read(sqe, xyl_io_fd(on->io), on->buf, LEN, 0);
+}
+
+static void prep_poll(struct io_uring_sqe *sqe, void *arg)
+{
+	struct subject *on = arg;
+
+	io_uring_prep_poll_add(sqe, on->peer, POLLIN);
+}
+
+static xyl_pending submit_read_start(struct subject *on)
+{
+	return xyl_submit(prep_read, on, (void *[]){ on, on->buf }, 2);
+}
+
+static xyl_pending submit_poll_start(struct subject *on)
+{
+	return xyl_submit(prep_poll, on, (void *[]){ on }, 1);
+}
+
+static void prep_nop(struct io_uring_sqe *sqe, void *arg)
+{
+	(void)arg;
+	io_uring_prep_nop(sqe);
+}
+
+static xyl_pending splice_start(struct subject *on)
+{
+	return xyl_splice(on->io, on->to, LEN);
+}
+
+static xyl_pending submit_linked_start(struct subject *on)
+{
+	return xyl_submit_linked(
+		(struct xyl_submission[]){ { prep_read, on, (void *[]){ on, on->buf }, 2 },
+					   { prep_nop, NULL, NULL, 0 } },
+		2, NULL);
 }
 
 static void bytes_send(struct subject *on)
@@ -265,6 +315,37 @@ static const struct kind kinds[] = {
 	  .stubborn = true,
 	  .buffer = true },
 	{ .name = "fsync", .open = file_open, .start = fsync_start, .stubborn = true },
+	{ .name = "splice",
+	  .open = pipes_open,
+	  .start = splice_start,
+	  .complete = bytes_send,
+	  .result = LEN,
+	  .lane = true,
+	  .is_call = true,
+	  .adopted = 1 },
+	{ .name = "submitted read",
+	  .open = pipe_reader_open,
+	  .start = submit_read_start,
+	  .complete = bytes_send,
+	  .result = LEN,
+	  .buffer = true },
+	{ .name = "submitted read of a file",
+	  .open = file_open,
+	  .start = submit_read_start,
+	  .result = LEN,
+	  .stubborn = true,
+	  .buffer = true,
+	  .by_number = true },
+	{ .name = "submitted and linked",
+	  .open = pipe_reader_open,
+	  .start = submit_linked_start,
+	  .complete = bytes_send,
+	  .buffer = true },
+	{ .name = "submitted poll",
+	  .open = counter_open,
+	  .start = submit_poll_start,
+	  .complete = counter_count,
+	  .result = POLLIN },
 };
 
 #endif

@@ -347,6 +347,7 @@ static void work_without_threads(void *unused)
 	xyl_collect();
 	limit_set(RLIMIT_NPROC, 0);
 	expect(EAGAIN, "");
+	work_without_splices = true;
 	work_begin();
 	failed = RUN(all);
 	CHECK(failed >= 1 && failed <= 3); /* the name; the open or the fsync, if it waits */

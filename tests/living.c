@@ -89,11 +89,13 @@ static void objects_find(struct objects *objects)
 }
 #else
 /* Not what the library pins: that is there once, for good. */
+enum { UNCOLLECTABLE = 2, AUNCOLLECTABLE = 3 }; /* bdwgc's, in no header of its */
+
 static void object_found(void *base, size_t bytes, void *objects)
 {
 	int kind = GC_get_kind_and_size(base, NULL);
 
-	if (kind == GC_I_PTRFREE || kind == GC_I_NORMAL)
+	if (kind != UNCOLLECTABLE && kind != AUNCOLLECTABLE)
 		objects_add(objects, ~(uintptr_t)base, bytes);
 }
 

@@ -169,8 +169,7 @@ __attribute__((unused)) static int raw_unix_connect(const char *path)
 	return fd;
 }
 
-/* A listener whose queue is full: who connects now waits until someone is accepted. */
-__attribute__((unused)) static int raw_unix_full(const char *path, int *ret_queued)
+__attribute__((unused)) static int raw_unix_listen(const char *path, int backlog)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -178,7 +177,15 @@ __attribute__((unused)) static int raw_unix_full(const char *path, int *ret_queu
 	CHECK(fd >= 0);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	CHECK_EQ(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	CHECK_EQ(listen(fd, 0), 0);
+	CHECK_EQ(listen(fd, backlog), 0);
+	return fd;
+}
+
+/* A listener whose queue is full: who connects now waits until someone is accepted. */
+__attribute__((unused)) static int raw_unix_full(const char *path, int *ret_queued)
+{
+	int fd = raw_unix_listen(path, 0);
+
 	*ret_queued = raw_unix_connect(path);
 	return fd;
 }

@@ -37,6 +37,15 @@ __attribute__((unused)) static struct census census_take(void)
 	return (struct census){ .fds = test_fd_count(), .roots = xyl_root_count() };
 }
 
+/* Late results, by kind. */
+__attribute__((unused)) static uint64_t adopted_by_kind(const struct xyl_stats *stats)
+{
+	return stats->adopted_connections + stats->adopted_bytes + stats->adopted_writes +
+	       stats->adopted_opens + stats->adopted_connects + stats->adopted_sockets +
+	       stats->adopted_pipes + stats->adopted_rights + stats->adopted_splices +
+	       stats->adopted_zero_copies + stats->adopted_buffers;
+}
+
 __attribute__((unused)) static void census_check_stats(const struct xyl_runtime *rt)
 {
 	struct xyl_stats stats;
@@ -49,6 +58,7 @@ __attribute__((unused)) static void census_check_stats(const struct xyl_runtime 
 	CHECK_EQ(stats.pinned_bytes, 0);
 	CHECK_EQ(stats.leaked_pins, 0);
 	CHECK_EQ(stats.handles_open, 0);
+	CHECK_EQ(stats.adopted_results, adopted_by_kind(&stats));
 }
 
 /* After a stop. */

@@ -354,6 +354,13 @@ XYL_OP xyl_write_zc(struct xyl_io *io, const void *buf, size_t len);
 XYL_OP xyl_read_some(struct xyl_io *io, char **ret_bytes);
 XYL_API void xyl_read_done(const char *bytes);	/* from a task of that shard; else it does nothing */
 
+/* Moves up to len bytes inside the kernel, from the one handle's stream to the other's; how
+ * many it were, 0: the end.  One of the two must be a pipe: -EINVAL.  It is a read of
+ * `from` and a write to `to`, and queues with both; files at their own positions.  Cut
+ * short by an abort after bytes were moved, it breaks `to` as a write does; a bound gives
+ * their number. */
+XYL_OP xyl_splice(struct xyl_io *from, struct xyl_io *to, size_t len);
+
 XYL_OP xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode);	/* O_CLOEXEC added */
 XYL_OP xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset);	/* offset < 0: -EINVAL */
 XYL_OP xyl_write_at(struct xyl_io *io, const void *buf, size_t len, int64_t offset);
@@ -378,6 +385,74 @@ XYL_OP xyl_shutdown(struct xyl_io *io, int how);	/* at once: it overtakes writes
 /* Waits until a descriptor that someone else owns is ready: the events of poll(2) that
  * are.  It must stay open meanwhile. */
 XYL_OP xyl_poll(int fd, unsigned events);
+
+/* ---- any opcode ----------------------------------------------------------------
+ * For what has no function here.  Include <liburing.h> and let prep fill the SQE:
+ *
+ *	static void nap(struct io_uring_sqe *sqe, void *arg)
+ *	{
+ *		io_uring_prep_timeout(sqe, arg, 0, 0);
+ *	}
+ *
+ *	XYL_AWAIT(self->n, xyl_submit(nap, self->ts, (void *[]){ self->ts }, 1));
+ *
+ * prep is called at once, before xyl_submit returns, with a cleared SQE, and must not
+ * await.  The result is the CQE's, whatever it is: EINTR and EAGAIN are handed on.
+ *
+ * pins are the objects that the kernel reads or writes, or that lead to them; each is
+ * kept until the last CQE.  Pointers into the middle of an object do, NULL is skipped,
+ * and the array itself is copied.  If all are in collected memory, an abort takes effect
+ * at once; if one is not, it returns only after the last CQE.  What is neither pinned nor
+ * named by the SQE may be collected, and what is not pinned may be written to after an
+ * abort.  A descriptor must stay open by itself: pinning a handle keeps it from being
+ * collected, not from being closed.
+ *
+ * The await ends with the last CQE and gives the result of the first: a zero-copy send
+ * waits for its notification, and an operation of many results (multishot) is cancelled
+ * at its first one.
+ *
+ * A result that comes too late, after an abort: a descriptor that OPENAT, OPENAT2,
+ * SOCKET or ACCEPT opened, the two of a PIPE, and those that a RECVMSG received
+ * (SCM_RIGHTS, SCM_PIDFD) are closed; so are those that a multishot gives after its
+ * first.  Bytes are lost, and of a send nobody knows how far it came: a stream that goes
+ * on needs xyl_read and xyl_write.  The fds of a PIPE and the control data of a RECVMSG
+ * count as pins; the msghdr is to be complete when prep returns, and its control data
+ * are cleared then.
+ *
+ * -EINVAL, and nothing is submitted:
+ *	IOSQE_CQE_SKIP_SUCCESS		without a CQE it would never end
+ *	IOSQE_IO_LINK, IO_HARDLINK	it would be linked to whatever comes next
+ *	IOSQE_IO_DRAIN			the ring has operations that end only when it does
+ *	IOSQE_BUFFER_SELECT,
+ *	PROVIDE_BUFFERS, REMOVE_BUFFERS	the buffers are the ring's own, or would be
+ *	flags that are newer than this, and an SQE of 128 bytes.
+ * user_data is ours.  No buffers or files are registered: the kernel refuses what needs
+ * them, direct descriptors too. */
+struct io_uring_sqe;
+XYL_OP xyl_submit(void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg,
+		  void *const pins[], size_t npins);
+
+/* Linked operations: published all or none, each begun when the one before has ended
+ * well.  After one that failed, or was short, the others give -ECANCELED; unless its SQE
+ * has IOSQE_IO_HARDLINK, which prep may set on any but the last.  IORING_OP_LINK_TIMEOUT
+ * limits the one before it.
+ *
+ * The await ends when all have had their last CQE.  ret_results, n of them in collected
+ * memory, is written then; NULL if they are not wanted, and then descriptors among them
+ * are closed.  0, or the first failure in the order of the chain, of whatever but a
+ * LINK_TIMEOUT.  An abort or a bound cuts all of them short together; after an abort that
+ * takes effect at once, ret_results is not written and descriptors are closed, those of
+ * operations that had ended, too.  All pins are kept until all have ended.
+ *
+ * -EINVAL: as with xyl_submit, or n is 0; -E2BIG: n is above 64 or config.ring_entries.
+ * Then, and without memory, nothing is submitted, though some prep may have been called. */
+struct xyl_submission {
+	void (*prep)(struct io_uring_sqe *sqe, void *arg);
+	void *arg;
+	void *const *pins;
+	size_t npins;
+};
+XYL_OP xyl_submit_linked(const struct xyl_submission chain[], size_t n, ssize_t ret_results[]);
 
 /* ---- threads ----------------------------------------------------------------
  * A thread that the library did not start attaches before it touches any of this,
@@ -412,6 +487,20 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 	uint64_t handles_open, handles_dropped, handles_closed_by_stop;
 	uint64_t buffers, buffers_lent;	/* for receives: all of them, those the program has */
 	uint64_t doorbells, overflow, foreign_submits;
+
+	/* Results that came for a task which had left, by kind.  adopted_results is
+	 * their sum; closed_late counts descriptors, one by one. */
+	uint64_t adopted_connections;	/* accepted: kept for the next acceptor, or closed */
+	uint64_t adopted_bytes;		/* received: for the next reader */
+	uint64_t adopted_writes;	/* a part of one had gone out: the stream is broken */
+	uint64_t adopted_opens;		/* closed */
+	uint64_t adopted_splices;	/* bytes had been moved: where they went is broken */
+	uint64_t adopted_sockets;	/* of xyl_submit: closed */
+	uint64_t adopted_pipes;		/* likewise, both ends */
+	uint64_t adopted_rights;	/* likewise, all that came with one message */
+	uint64_t adopted_connects;	/* closed with its handle */
+	uint64_t adopted_zero_copies;	/* taken on: it is sent, or the stream is broken */
+	uint64_t adopted_buffers;	/* provided ones whose bytes nobody read: back in the ring */
 };
 
 /* Start with defaults, run one async function as the first task on this thread,
