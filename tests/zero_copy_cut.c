@@ -4,6 +4,73 @@
 
 static char in_static_memory[MIB];
 
+/* ---- the kernel takes a part -------------------------------------------------------------- */
+
+/* It takes all of a write unless it is interrupted: so it is told of 1000 bytes only, when
+ * the write's turn has come and it is not published yet. */
+static struct xyl_task *begin_short(const struct line *line, const char *buf)
+{
+	struct xyl_task *first = ZC(line, .buf = numbered_new(10, 0), .len = 10);
+	struct xyl_task *second = ZC(line, .buf = buf, .len = MIB);
+	struct xyli_stream_op *op;
+
+	do {
+		hand_turn(&line->driven);
+		op = line->io->out.active;
+	} while (!op || op->buf != buf || op->op.life.state != XYLI_OP_QUEUED);
+	op->op.len = op->op.buf_bytes = 1000;
+	CHECK_EQ(hand_join(&line->driven, first), 10);
+	return second;
+}
+
+TEST(what_the_kernel_has_left_of_a_write_is_sent_too)
+{
+	for (int foreign = 0; foreign < 2; foreign++) {
+		struct line line = line_begin_roomy();
+		char *buf = foreign ? in_static_memory : xyl_alloc_bytes(MIB);
+		struct xyl_task *writer = begin_short(&line, numbered(buf, MIB, 10));
+		struct xyl_task *next = ZC(&line, .buf = numbered_new(100, MIB + 10), .len = 100);
+
+		CHECK_EQ(hear_and_join(&line, writer), MIB);
+		if (foreign)
+			CHECK_EQ(drive_stats(&line.driven).pinned_bytes, 0);
+		hear_and_join(&line, next);
+		hear(&line, MIB + 110);
+		line_end(&line);
+	}
+}
+
+/* Before the rest of foreign memory is sent, the kernel has let go of the part. */
+TEST(a_write_that_is_cut_between_two_parts_breaks_the_stream)
+{
+	for (int closed = 0; closed < 2; closed++) {
+		struct line line = line_begin_roomy();
+		struct xyl_task *writer, *closer = NULL;
+
+		CHECK_EQ(ZC_WRITE(&line, .buf = xyl_alloc(BIG), .len = BIG), BIG);
+		writer = begin_short(&line, numbered(in_static_memory, MIB, 10));
+		hand_turns(&line.driven, 5);
+		CHECK(line.io->out.active && line.io->out.active->paused);
+		if (closed)
+			closer = DRIVE_SPAWN(&line.driven, hand_close, .io = line.io);
+		else
+			xyl_abort(writer);
+		hand_turns(&line.driven, 5);
+		CHECK(!xyl_is_done(writer));
+		for (; !xyl_is_done(writer); hand_turn(&line.driven))
+			raw_drain(line.peer);
+		CHECK_EQ(xyl_result(writer), -ECANCELED);
+		CHECK(line.io->broken);
+		if (closer)
+			CHECK_EQ(hand_join(&line.driven, closer), 0);
+		else
+			HAND_CLOSE(&line.driven, line.io);
+		close(line.peer);
+		hand_drained(&line.driven);
+		drive_end(&line.driven);
+	}
+}
+
 /* ---- aborts ------------------------------------------------------------------------------------------- */
 
 /* Not one more byte goes in. */
@@ -76,6 +143,8 @@ static void partly(bool foreign, int64_t bound)
 	hand_turns(&line.driven, 10);
 	if (!bound)
 		xyl_abort(writer);
+	if (bound && !foreign)
+		CHECK_EQ(hand_join(&line.driven, writer), -ETIMEDOUT);
 	while (!line.io->broken)
 		hand_turn(&line.driven);
 	if (foreign)
