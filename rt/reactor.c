@@ -194,7 +194,10 @@ void xyli_ring_flush(struct xyli_shard *shard)
 
 bool xyli_ring_has_news(const struct xyli_shard *shard)
 {
-	return xyli_kernel_ready(shard->ring) || xyli_kernel_holds_back(shard->ring);
+	const struct xyli_ring *ring = shard->ring;
+
+	return xyli_kernel_ready(ring) || xyli_kernel_holds_back(ring) ||
+	       xyli_kernel_unsubmitted(ring); /* the last try was refused */
 }
 
 /* Submit, and let held-back completions run; never wait. */
