@@ -237,12 +237,15 @@ static bool is_interrupted(int res)
 	return res == -EINTR || (res <= -512 && res >= -516);
 }
 
-/* io-wq ends a cancelled operation as interrupted, the others give ECANCELED. */
+/* io-wq ends a cancelled operation as interrupted, the others give ECANCELED.  What would
+ * have been tried again ends, too. */
 static int op_result(const struct xyli_op *op, int res)
 {
-	if (!is_interrupted(res))
-		return res;
-	return op->life.canceling ? -ECANCELED : -EINTR;
+	bool interrupted = is_interrupted(res);
+
+	if (op->life.canceling && (interrupted || (res == -EAGAIN && op->kind->restarts)))
+		return -ECANCELED;
+	return interrupted ? -EINTR : res;
 }
 
 void xyli_op_complete(struct xyli_op *op, int res, unsigned cqe_flags, bool more)
