@@ -15,14 +15,15 @@
 
 static void inbox_drain(struct xyli_shard *shard)
 {
-	if (!xyli_inbox_is_empty(&shard->inbox))
+	if (!xyli_inbox_is_empty(&shard->inbox) && !xyli_schedule_overlooks(shard))
 		xyli_inbox_deliver(&shard->inbox);
 }
 
 static void timers_expire(struct xyli_shard *shard)
 {
 	shard->now = xyli_clock();
-	xyli_timers_fire(&shard->timers, shard->now);
+	if (!xyli_schedule_overlooks(shard))
+		xyli_timers_fire(&shard->timers, shard->now);
 }
 
 static unsigned run_ready(struct xyli_shard *shard)
@@ -37,7 +38,8 @@ static void gc_pace(struct xyli_shard *shard)
 {
 	size_t in_flight = shard->in_flight_bytes;
 
-	if (xyli_check_every_turn() || xyli_pace_due(in_flight, xyli_ring_is_waiting(shard))) {
+	if (xyli_check_every_turn() || xyli_schedule_collects(shard) ||
+	    xyli_pace_due(in_flight, xyli_ring_is_waiting(shard))) {
 		xyli_blocks_drop(&shard->blocks);
 		if (xyli_world_collect())
 			xyli_pace_collected(in_flight);
