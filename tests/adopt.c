@@ -45,7 +45,7 @@ static void expect_bytes(const struct driven *driven, struct xyl_io *io, size_t 
 
 TEST(bytes_for_a_reader_who_left_go_to_the_next)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 
@@ -61,7 +61,7 @@ TEST(bytes_for_a_reader_who_left_go_to_the_next)
 
 TEST(bytes_of_several_who_left_stay_in_order)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_pipe_reader(&peer);
 	struct xyl_task *reader;
@@ -87,7 +87,7 @@ TEST(bytes_of_several_who_left_stay_in_order)
 
 TEST(a_reader_in_the_queue_gets_what_came_for_the_one_before)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	char *buf = xyl_alloc_bytes(ROOM);
@@ -111,7 +111,7 @@ TEST(a_reader_in_the_queue_gets_what_came_for_the_one_before)
 
 TEST(a_reader_who_comes_before_the_late_bytes_waits_for_them)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	char *buf = xyl_alloc_bytes(ROOM);
@@ -135,7 +135,7 @@ TEST(a_reader_who_comes_before_the_late_bytes_waits_for_them)
 
 TEST(a_whole_read_takes_what_was_left_and_goes_on_with_what_comes)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	char *buf = xyl_alloc_bytes(ROOM);
@@ -157,7 +157,7 @@ TEST(a_whole_read_takes_what_was_left_and_goes_on_with_what_comes)
 /* It has gathered some: then it is cut while it waits for the rest. */
 static void whole_read_is_cut(char *buf, bool on_backlog)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *reader;
@@ -193,7 +193,7 @@ TEST(what_a_whole_read_had_gathered_goes_to_the_next_reader)
 /* The last bytes come between its abort and its last CQE. */
 TEST(a_whole_read_that_would_have_been_complete_goes_to_the_next_reader)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *reader;
@@ -233,7 +233,7 @@ static xyl_step in_frame(void *frame)
 
 TEST(bytes_in_the_frame_of_a_task_that_has_ended_are_not_lost)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *reader = DRIVE_SPAWN(&driven, in_frame, .io = io);
@@ -254,7 +254,7 @@ TEST(bytes_in_the_frame_of_a_task_that_has_ended_are_not_lost)
 
 TEST(the_end_of_a_stream_is_found_by_the_next_reader_too)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *reader;
@@ -355,7 +355,7 @@ static void numbered_rest(struct numbered *stream)
 
 TEST(numbered_bytes_survive_random_aborts_once_and_in_order)
 {
-	struct numbered stream = { .driven = drive_begin(NULL) };
+	struct numbered stream = { .driven = hand_begin(NULL) };
 
 	stream.io = raw_socketpair(&stream.peer);
 	for (size_t i = 0; i < test_scaled(2000); i++) {
@@ -380,7 +380,7 @@ struct door {
 
 static struct door door_open(void)
 {
-	struct door door = { .driven = drive_begin(NULL), .folder = folder_make() };
+	struct door door = { .driven = hand_begin(NULL), .folder = folder_make() };
 
 	door.accepted = xyl_alloc(4 * sizeof(struct xyl_io *));
 	CHECK_EQ(xyl_unix_listen(&door.io, door.folder.path), 0);
@@ -498,7 +498,7 @@ static void expect_broken(const struct driven *driven, struct xyl_io *io, int pe
 /* A part is out; one more writer queues behind.  After so many turns it is cut. */
 static void write_is_cut(struct xyl_io *(*open)(int *ret_peer), const char *buf, unsigned turns)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = open(&peer);
 	struct xyl_task *writer, *behind;
@@ -540,7 +540,7 @@ TEST(half_a_write_breaks_a_socket)
 
 TEST(half_a_write_that_was_reaped_late_breaks_the_stream)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_pipe_writer(&peer);
 	struct xyl_task *writer;
@@ -563,7 +563,7 @@ TEST(half_a_write_that_was_reaped_late_breaks_the_stream)
 
 TEST(a_write_of_which_nothing_or_all_went_out_breaks_nothing)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *writer;
@@ -592,7 +592,7 @@ TEST(a_write_of_which_nothing_or_all_went_out_breaks_nothing)
 
 TEST(a_bound_that_cuts_a_write_in_two_breaks_the_stream)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 
@@ -610,7 +610,7 @@ TEST(a_bound_that_cuts_a_write_in_two_breaks_the_stream)
 TEST(a_bound_that_cuts_a_whole_read_loses_no_byte)
 {
 	static char foreign[ROOM];
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 
@@ -652,7 +652,7 @@ static xyl_step opener(void *frame)
 
 TEST(a_descriptor_that_was_opened_too_late_is_closed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	size_t fds = test_fd_count();
 	struct xyl_task *task;

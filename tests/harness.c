@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rt/hostile.h"
+
 enum { EXIT_SKIPPED = 77 };
 
 static struct test *first, **last = &first;
@@ -32,6 +34,17 @@ void test_skip(const char *why)
 {
 	skipped = true;
 	printf("skip %s: %s\n", running, why);
+}
+
+void test_needs_the_real_ring(const char *why)
+{
+#ifdef XYL_CHECK
+	if (getenv("XYL_HOSTILE"))
+		printf("     %s: on the real ring: %s\n", running, why);
+	xyli_hostile_forbid(true);
+#else
+	(void)why;
+#endif
 }
 
 /* One write to one stream, so that two threads cannot mix their lines. */
@@ -126,6 +139,9 @@ static void run(const struct test *test, uint64_t seed)
 {
 	running = test->name;
 	skipped = false;
+#ifdef XYL_CHECK
+	xyli_hostile_forbid(false);
+#endif
 	random_state = seed;
 	test->run();
 	if (!skipped)

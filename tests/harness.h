@@ -50,6 +50,10 @@ __extension__ typedef __int128 test_integer; /* holds each value of each integer
 uint64_t test_random(void); /* any thread */
 size_t test_fd_count(void); /* descriptors now open in this process */
 
+/* First in a test: it looks into the ring, or at an order that nothing promises, and so
+ * cannot do with a hostile one (XYL_HOSTILE). */
+void test_needs_the_real_ring(const char *why);
+
 void test_add(struct test *test);
 void test_skip(const char *why);
 _Noreturn void test_failed(const char *file, int line, const char *condition);
