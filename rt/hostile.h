@@ -19,20 +19,28 @@ struct xyli_cqe;
 struct xyli_hostile;
 struct xyli_shard;
 
-/* In the plain build a constant, and with it all that follows is gone. */
-static inline bool xyli_ring_is_hostile(const struct xyli_ring *ring)
-{
-#ifdef XYLI_HOSTILE
-	return ring->hostile;
+/* In the plain build a constant, and with it all that follows is gone: not a function,
+ * for it must be so without optimization, too. */
+#ifdef XYL_CHECK
+#define xyli_ring_is_hostile(ring) ((ring)->hostile != NULL)
 #else
-	(void)ring;
-	return false;
+#define xyli_ring_is_hostile(ring) false
 #endif
-}
 
-/* Put it before the shard's ring, if the environment asks for it (XYL_HOSTILE=seed);
- * false: no memory. */
-bool xyli_hostile_open(struct xyli_shard *shard);
+/* From now on, in this process, whatever the environment says: no ring is made hostile,
+ * and no schedule seeded. */
+void xyli_hostile_forbid(bool forbid);
+bool xyli_hostile_seed(uint64_t *ret_seed); /* false: none is wanted */
+
+/* Put it before the shard's ring, if the environment asks for it (XYL_HOSTILE=seed). */
+#ifdef XYL_CHECK
+void xyli_hostile_open(struct xyli_shard *shard);
+#else
+static inline void xyli_hostile_open(struct xyli_shard *shard)
+{
+	(void)shard;
+}
+#endif
 void xyli_hostile_close(struct xyli_hostile *hostile);
 
 /* The questions of kernel.h. */

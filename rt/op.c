@@ -312,15 +312,18 @@ static bool is_interrupted(int res)
 	return res == -EINTR || (res <= -512 && res >= -516);
 }
 
-/* io-wq ends a cancelled operation as interrupted, the others give ECANCELED.  It also
- * says so of one that nobody cancelled, when it gets no thread to run it on. */
+/* io-wq ends a cancelled operation as interrupted, the others give ECANCELED.  What would
+ * have been tried again ends, too.  And io-wq says ECANCELED of one that nobody cancelled,
+ * when it gets no thread to run it on. */
 static int op_result(const struct xyli_op *op, int res)
 {
-	if (res == -ECANCELED && !op->life.canceling && op->kind->restarts)
+	bool interrupted = is_interrupted(res), restarts = op->kind->restarts;
+
+	if (op->life.canceling)
+		return interrupted || (res == -EAGAIN && restarts) ? -ECANCELED : res;
+	if (res == -ECANCELED && restarts)
 		return -EAGAIN;
-	if (!is_interrupted(res))
-		return res;
-	return op->life.canceling ? -ECANCELED : -EINTR;
+	return interrupted ? -EINTR : res;
 }
 
 void xyli_op_complete(struct xyli_op *op, int res, unsigned cqe_flags, bool more)

@@ -21,6 +21,7 @@
 #include "gc/world.h"
 #include "roots/root.h"
 #include "rt/buffers.h"
+#include "rt/hostile.h"
 #include "rt/ring.h"
 
 #define ENTRIES_DEFAULT 1024
@@ -144,6 +145,7 @@ static void shard_init(struct xyli_shard *shard, const struct xyl_config *config
 	shard->bell.internal = true;
 	shard->inbox.bell_fd = shard->inbox.worn_fd = -1;
 	shard->deadline = XYLI_NEVER;
+	xyli_schedule_start(shard);
 }
 
 struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_error)
@@ -177,6 +179,7 @@ struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_erro
 	r = xyli_ring_open(shard->ring, shard->ring_entries, shard->sqpoll_idle_ms, false);
 	if (r < 0)
 		goto fail_anchored;
+	xyli_hostile_open(shard);
 	shard->files_max = shard->ring->uring.cq.ring_entries / 4 * 3;
 	shard->roots = xyli_roots_reserve();
 	return shard;
@@ -200,6 +203,7 @@ int xyli_shard_poll_fd(struct xyli_shard *shard)
 			return r; /* polling the other would miss things */
 		xyli_ring_close(ring);
 		*ring = pollable;
+		xyli_hostile_open(shard);
 	}
 	return xyli_ring_poll_fd(ring);
 }

@@ -15,8 +15,12 @@
 
 #include "gc/block.h"
 #include "roots/table.h"
+#ifdef XYL_CHECK
+#include "rt/chance.h"
+#endif
 #include "rt/inbox.h"
 #include "rt/op.h"
+#include "rt/schedule.h"
 #include "rt/timer.h"
 #include "rt/wait.h"
 #include "xylem/xylem.h"
@@ -85,6 +89,10 @@ struct xyli_shard {
 	_Atomic(const void *) driver; /* who runs it, or did last (a thread's own address); NULL */
 	sigset_t signals_before;
 	bool sigpipe_pending_before, sigpipe_blocked;
+#ifdef XYL_CHECK
+	bool seeded; /* what no promise orders is left to chance (schedule.h) */
+	struct xyli_chance chance;
+#endif
 };
 
 /* The shard that this thread is running. */
@@ -119,7 +127,7 @@ unsigned xyli_shard_turn(struct xyli_shard *shard);
 void xyli_ring_flush(struct xyli_shard *shard);
 void xyli_ring_enter(struct xyli_shard *shard);
 void xyli_ring_reap(struct xyli_shard *shard);
-bool xyli_ring_has_news(const struct xyli_shard *shard);   /* something to reap, or held back */
+bool xyli_ring_has_news(const struct xyli_shard *shard);   /* to reap, held back, not taken yet */
 bool xyli_ring_is_behind(const struct xyli_shard *shard);  /* something to submit */
 bool xyli_ring_is_waiting(const struct xyli_shard *shard); /* asleep until a CQE, a bell, a timer */
 
@@ -156,8 +164,10 @@ static inline void xyli_ready(struct xyli_shard *shard, struct xyli_wait *wait)
 
 static inline struct xyli_wait *xyli_ready_take(struct xyli_shard *shard)
 {
-	struct xyli_wait *wait = shard->ready.first;
+	struct xyli_wait *wait;
 
+	xyli_schedule_ready(shard);
+	wait = shard->ready.first;
 	shard->ready.first = wait->next;
 	if (!shard->ready.first)
 		shard->ready.last = NULL;

@@ -16,14 +16,15 @@
 
 static void inbox_drain(struct xyli_shard *shard)
 {
-	if (!xyli_inbox_is_empty(&shard->inbox))
+	if (!xyli_inbox_is_empty(&shard->inbox) && !xyli_schedule_overlooks(shard))
 		xyli_inbox_deliver(&shard->inbox);
 }
 
 static void timers_expire(struct xyli_shard *shard)
 {
 	shard->now = xyli_clock();
-	xyli_timers_fire(&shard->timers, shard->now);
+	if (!xyli_schedule_overlooks(shard))
+		xyli_timers_fire(&shard->timers, shard->now);
 }
 
 static unsigned run_ready(struct xyli_shard *shard)
@@ -39,7 +40,7 @@ static void gc_pace(struct xyli_shard *shard)
 	ptrdiff_t lent = xyli_buffers_fresh(shard->buffers);
 	size_t in_flight = shard->in_flight_bytes;
 
-	if (xyli_check_every_turn() ||
+	if (xyli_check_every_turn() || xyli_schedule_collects(shard) ||
 	    xyli_pace_due(in_flight, lent, xyli_ring_is_waiting(shard))) {
 		xyli_blocks_drop(&shard->blocks);
 		if (xyli_world_collect()) {

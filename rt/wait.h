@@ -63,6 +63,7 @@ struct xyli_wait {
 	atomic_bool abort_asked; /*   the post is on its way, or has arrived */
 	bool expired : 1;	 /*   at least one of its bounds has passed */
 	bool abandoned : 1;	 /* an operation it left, or left for later, may name its frames */
+	bool gives_way : 1;	 /* check build: ready, and not to be brought forward */
 };
 
 /* Other threads ask whether a task is done. */

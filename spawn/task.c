@@ -273,6 +273,7 @@ static void task_suspend(struct xyl_task *task)
 	struct xyli_wait *wait = &task->wait;
 
 	if (!wait->kind) { /* it gives way; or what it awaits came within its own step */
+		xyli_schedule_last(wait);
 		xyli_ready(wait->shard, wait);
 		return;
 	}

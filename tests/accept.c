@@ -102,7 +102,7 @@ struct crowd {
 
 static struct crowd crowd_begin(void)
 {
-	struct crowd crowd = { .driven = drive_begin(NULL), .folder = folder_make() };
+	struct crowd crowd = { .driven = drive_in_order(NULL), .folder = folder_make() };
 
 	crowd.accepted = xyl_alloc(MANY * sizeof(struct xyl_io *));
 	CHECK_EQ(xyl_unix_listen(&crowd.io, crowd.folder.path), 0);

@@ -45,7 +45,7 @@ static void expect_bytes(const struct driven *driven, struct xyl_io *io, size_t 
 
 TEST(bytes_for_a_reader_who_left_go_to_the_next)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 
@@ -61,7 +61,7 @@ TEST(bytes_for_a_reader_who_left_go_to_the_next)
 
 TEST(bytes_of_several_who_left_stay_in_order)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_pipe_reader(&peer);
 	struct xyl_task *reader;
@@ -87,7 +87,7 @@ TEST(bytes_of_several_who_left_stay_in_order)
 
 TEST(a_reader_in_the_queue_gets_what_came_for_the_one_before)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	char *buf = xyl_alloc_bytes(ROOM);
@@ -111,7 +111,7 @@ TEST(a_reader_in_the_queue_gets_what_came_for_the_one_before)
 
 TEST(a_reader_who_comes_before_the_late_bytes_waits_for_them)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	char *buf = xyl_alloc_bytes(ROOM);
@@ -135,7 +135,7 @@ TEST(a_reader_who_comes_before_the_late_bytes_waits_for_them)
 
 TEST(a_whole_read_takes_what_was_left_and_goes_on_with_what_comes)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	char *buf = xyl_alloc_bytes(ROOM);
@@ -157,7 +157,7 @@ TEST(a_whole_read_takes_what_was_left_and_goes_on_with_what_comes)
 /* It has gathered some: then it is cut while it waits for the rest. */
 static void whole_read_is_cut(char *buf, bool on_backlog)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *reader;
@@ -193,7 +193,7 @@ TEST(what_a_whole_read_had_gathered_goes_to_the_next_reader)
 /* The last bytes come between its abort and its last CQE. */
 TEST(a_whole_read_that_would_have_been_complete_goes_to_the_next_reader)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *reader;
@@ -233,7 +233,7 @@ static xyl_step in_frame(void *frame)
 
 TEST(bytes_in_the_frame_of_a_task_that_has_ended_are_not_lost)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *reader = DRIVE_SPAWN(&driven, in_frame, .io = io);
@@ -254,7 +254,7 @@ TEST(bytes_in_the_frame_of_a_task_that_has_ended_are_not_lost)
 
 TEST(the_end_of_a_stream_is_found_by_the_next_reader_too)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *reader;
@@ -378,7 +378,7 @@ static void numbered_rest(struct numbered *stream)
 
 TEST(numbered_bytes_survive_random_aborts_once_and_in_order)
 {
-	struct numbered stream = { .driven = drive_begin(NULL) };
+	struct numbered stream = { .driven = hand_begin(NULL) };
 
 	stream.io = raw_socketpair(&stream.peer);
 	for (size_t i = 0; i < test_scaled(2000); i++) {
@@ -403,7 +403,7 @@ struct door {
 
 static struct door door_open(void)
 {
-	struct door door = { .driven = drive_begin(NULL), .folder = folder_make() };
+	struct door door = { .driven = hand_begin(NULL), .folder = folder_make() };
 
 	door.accepted = xyl_alloc(4 * sizeof(struct xyl_io *));
 	CHECK_EQ(xyl_unix_listen(&door.io, door.folder.path), 0);
@@ -527,7 +527,7 @@ static xyl_step opener(void *frame)
 
 TEST(a_descriptor_that_was_opened_too_late_is_closed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	size_t fds = test_fd_count();
 	struct xyl_task *task;

@@ -103,7 +103,7 @@ static const struct xyli_op_kind assassin_kind = { .name = "assassin", .settle =
 
 TEST(a_cancel_that_a_completion_overtakes_is_taken_off_its_list)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int first = eventfd(0, EFD_CLOEXEC), second = eventfd(0, EFD_CLOEXEC);
 	struct assassin *assassin = xyl_new(struct assassin);
 
@@ -127,7 +127,7 @@ TEST(a_cancel_that_a_completion_overtakes_is_taken_off_its_list)
 
 TEST(a_cancel_that_missed_is_sent_again_and_any_other_answer_counts)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct probe *probe = begin_poll(&driven, fd);
 
@@ -150,7 +150,7 @@ TEST(a_cancel_that_missed_is_sent_again_and_any_other_answer_counts)
 /* It runs just now: it may be past the point where it notices. */
 TEST(a_cancel_that_found_its_target_running_is_sent_again_in_a_while)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct probe *probe = begin_poll(&driven, fd);
 
@@ -170,7 +170,7 @@ TEST(a_cancel_that_found_its_target_running_is_sent_again_in_a_while)
 
 TEST(a_repeated_cancel_that_a_completion_overtakes_leaves_no_timer)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct probe *probe = begin_poll(&driven, fd);
 

@@ -292,7 +292,7 @@ static xyl_step hold_turn(void *frame)
 static void value_then_bound(ssize_t value)
 {
 	const struct xyl_config config = { .turn_budget = 1 };
-	struct driven driven = drive_begin(&config);
+	struct driven driven = drive_in_order(&config);
 	struct xyl_future *future = xyl_future_new();
 	struct xyl_task *task = DRIVE_SPAWN(&driven, wait_for, .future = future);
 
@@ -324,7 +324,7 @@ TEST(a_value_of_ecanceled_that_came_before_the_bound_passed_is_kept_too)
 TEST(an_abort_between_the_bound_and_its_result_wins)
 {
 	const struct xyl_config config = { .turn_budget = 1 };
-	struct driven driven = drive_begin(&config);
+	struct driven driven = drive_in_order(&config);
 	struct xyl_task *task = DRIVE_SPAWN(&driven, wait_for, .future = xyl_future_new());
 
 	drive(&driven, 1);

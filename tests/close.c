@@ -201,7 +201,7 @@ static xyl_step open_null(void *frame)
 
 TEST(a_number_is_not_free_while_the_kernel_works_on_it)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = drive_in_order(NULL);
 	struct xyl_task *reader, *closer, *other;
 	int peer;
 	struct xyl_io *io = raw_pipe_reader(&peer);
@@ -222,7 +222,7 @@ TEST(a_number_is_not_free_while_the_kernel_works_on_it)
 
 TEST(an_abandoned_operation_holds_the_number_too)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = drive_in_order(NULL);
 	struct xyl_task *reader, *closer, *other;
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
@@ -426,7 +426,7 @@ static xyl_step forget_listener(void *frame)
 
 TEST(a_connection_in_store_goes_with_its_listener)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	struct xyl_task *task = DRIVE_SPAWN(&driven, forget_listener, .path = folder.path);
 	int64_t until = xyli_clock() + HAND_PATIENCE;

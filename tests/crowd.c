@@ -129,7 +129,7 @@ TEST(what_is_no_file_does_not_wait_behind_the_crowd)
  * something to do. */
 TEST(a_program_with_its_own_loop_is_told_when_the_crowd_may_go_on)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct pollfd pollfd = { .fd = xyl_runtime_fd(driven.rt), .events = POLLIN };
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct probe *files[2];

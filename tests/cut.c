@@ -121,7 +121,7 @@ static void cut_prepare(struct cut *cut)
 
 static struct cut cut_begin(const struct kind *kind, enum state state, char *buf)
 {
-	struct cut cut = { .driven = drive_begin(NULL), .state = state };
+	struct cut cut = { .driven = hand_begin(NULL), .state = state };
 
 	cut.on = subject_new(kind, buf);
 	kind->open(cut.on);

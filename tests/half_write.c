@@ -24,7 +24,7 @@ static void expect_broken(const struct driven *driven, struct xyl_io *io, int pe
 /* A part is out; one more writer queues behind.  After so many turns it is cut. */
 static void write_is_cut(struct xyl_io *(*open)(int *ret_peer), const char *buf, unsigned turns)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = open(&peer);
 	struct xyl_task *writer, *behind;
@@ -66,7 +66,7 @@ TEST(half_a_write_breaks_a_socket)
 
 TEST(half_a_write_that_was_reaped_late_breaks_the_stream)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_pipe_writer(&peer);
 	struct xyl_task *writer;
@@ -89,7 +89,7 @@ TEST(half_a_write_that_was_reaped_late_breaks_the_stream)
 
 TEST(a_write_of_which_nothing_or_all_went_out_breaks_nothing)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *writer;
@@ -118,7 +118,7 @@ TEST(a_write_of_which_nothing_or_all_went_out_breaks_nothing)
 
 TEST(a_bound_that_cuts_a_write_in_two_breaks_the_stream)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rt/hostile.h"
 #include "tests/leftovers.h"
 
 #define STALE_BYTES ((size_t)256 << 10)
@@ -43,6 +44,17 @@ void test_leaves(unsigned what, const char *why)
 {
 	leaves |= what;
 	printf("     %s leaves %s\n", running, why);
+}
+
+void test_needs_the_real_ring(const char *why)
+{
+#ifdef XYL_CHECK
+	if (getenv("XYL_HOSTILE"))
+		printf("     %s: on the real ring: %s\n", running, why);
+	xyli_hostile_forbid(true);
+#else
+	(void)why;
+#endif
 }
 
 /* One write to one stream, so that two threads cannot mix their lines. */
@@ -168,6 +180,9 @@ bool test_run(const struct test *test, uint64_t seed)
 	running = test->name;
 	skipped = false;
 	leaves = 0;
+#ifdef XYL_CHECK
+	xyli_hostile_forbid(false);
+#endif
 	random_state = seed;
 	leftovers_note();
 	test->run();

@@ -64,6 +64,10 @@ void test_leaves(unsigned what, const char *why);
 uint64_t test_random(void); /* any thread */
 size_t test_fd_count(void); /* descriptors now open in this process */
 
+/* First in a test: it looks into the ring, or at an order that nothing promises, and so
+ * cannot do with a hostile one (XYL_HOSTILE). */
+void test_needs_the_real_ring(const char *why);
+
 void test_add(struct test *test);
 bool test_run(const struct test *test, uint64_t seed); /* false: skipped */
 void test_skip(const char *why);

@@ -51,7 +51,7 @@ static void leave(const struct driven *driven, struct xyl_task *task)
 
 static void late_bytes(struct xyl_io *(*open)(int *ret_peer))
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	char *buf = xyl_alloc_bytes(ROOM);
 	struct xyl_task *task;
 	int peer;
@@ -81,7 +81,7 @@ TEST(read_its_bytes_go_to_the_next_reader)
 
 TEST(partial_send_breaks_the_stream)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct xyl_task *task;
 	char bytes[4096];
 	int peer;
@@ -116,7 +116,7 @@ static xyl_step mover(void *frame)
 
 TEST(splice_breaks_the_stream_that_it_went_to)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int feed, drain;
 	struct xyl_io *from = raw_pipe_reader(&feed), *to = raw_pipe_writer(&drain);
 	struct xyl_task *task = DRIVE_SPAWN(&driven, mover, .from = from, .to = to);
@@ -138,7 +138,7 @@ TEST(splice_breaks_the_stream_that_it_went_to)
 
 TEST(accept_its_connection_goes_to_the_next_acceptor)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	struct xyl_io **accepted = xyl_alloc(2 * sizeof(*accepted));
 	struct xyl_task *task;
@@ -181,7 +181,7 @@ static xyl_step opener(void *frame)
 
 TEST(open_its_descriptor_is_closed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	size_t fds = test_fd_count();
 	struct xyl_task *task;
@@ -219,7 +219,7 @@ static xyl_step dialler(void *frame)
 
 TEST(connect_its_socket_is_closed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	int queued, full = raw_unix_full(folder.path, &queued), accepted;
 	size_t fds = test_fd_count();
@@ -267,7 +267,7 @@ static void prep_openat2(struct io_uring_sqe *sqe, void *arg)
 
 static void late_submitted_open(void (*prep)(struct io_uring_sqe *sqe, void *arg))
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	struct asked *asked = xyl_new(struct asked);
 	size_t fds = test_fd_count();
@@ -304,7 +304,7 @@ TEST(submitted_openat2_its_descriptor_is_closed)
 static void late_by_race(size_t offset, void (*prep)(struct io_uring_sqe *sqe, void *arg),
 			 void *arg, void (*undo)(ssize_t result, void *arg), uint64_t closed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	size_t fds = test_fd_count();
 
 	while (!drive_stats(&driven).adopted_results) {
@@ -353,7 +353,7 @@ static void prep_socket_direct(struct io_uring_sqe *sqe, void *arg)
 TEST(submitted_socket_into_a_slot_no_descriptor_is_closed)
 {
 	enum { SLOTS = 64 };
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct xyl_task *task;
 	bool late = false;
 
@@ -395,7 +395,7 @@ static void pipe_undo(ssize_t result, void *arg)
 
 static bool kernel_has_pipe(struct asked *asked)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	ssize_t n = HAND_SUBMIT(&driven, .prep = prep_pipe, .arg = asked);
 
 	if (n == 0)
@@ -425,7 +425,7 @@ TEST(submitted_pipe_into_foreign_memory_is_waited_for)
 
 	if (!kernel_has_pipe(&foreign))
 		SKIP("this kernel has no IORING_OP_PIPE");
-	driven = drive_begin(NULL);
+	driven = hand_begin(NULL);
 	for (int i = 0; i < 20; i++) {
 		task = DRIVE_SPAWN(&driven, hand_submit, .prep = prep_pipe, .arg = &foreign);
 		hand_turn(&driven);
@@ -456,7 +456,7 @@ static void prep_accept_multishot(struct io_uring_sqe *sqe, void *arg)
 
 TEST(submitted_accept_its_connection_is_closed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	struct asked *asked = xyl_new(struct asked);
 	struct xyl_task *task;
@@ -479,7 +479,7 @@ TEST(submitted_accept_its_connection_is_closed)
 TEST(submitted_multishot_accept_what_follows_the_first_is_closed)
 {
 	enum { CLIENTS = 3 };
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	struct asked *asked = xyl_new(struct asked);
 	struct xyl_task *task;
@@ -509,7 +509,7 @@ TEST(submitted_multishot_accept_what_follows_the_first_is_closed)
 TEST(submitted_multishot_accept_all_are_closed_if_nobody_is_left)
 {
 	enum { CLIENTS = 3 };
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	struct asked *asked = xyl_new(struct asked);
 	struct xyl_task *task;
@@ -590,7 +590,7 @@ static struct xyl_task *receiver(const struct driven *driven, struct message *me
 static void late_rights(size_t control_bytes, int passing, unsigned messages, unsigned closed)
 {
 	int ends[2], one = 1, passes = 0;
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct message *message = xyl_new(struct message);
 	struct xyl_task *task;
 	size_t fds;
@@ -643,7 +643,7 @@ TEST(submitted_recvmsg_whose_control_data_are_nonsense_closes_nothing)
 		{ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_CREDENTIALS },
 		{ CMSG_LEN(sizeof(int)), IPPROTO_IP, SCM_RIGHTS },
 	};
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct message *message = xyl_new(struct message);
 	struct xyl_task *task;
 	struct cmsghdr *at;
@@ -672,7 +672,7 @@ TEST(submitted_recvmsg_whose_control_data_are_nonsense_closes_nothing)
 
 TEST(submitted_recvmsg_without_descriptors_closes_nothing)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct message *message = xyl_new(struct message);
 	struct xyl_task *task;
 	int ends[2];
@@ -693,7 +693,7 @@ TEST(submitted_recvmsg_without_descriptors_closes_nothing)
 TEST(submitted_recvmsg_into_foreign_memory_is_waited_for)
 {
 	static _Alignas(struct cmsghdr) char foreign[256];
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct message *message = xyl_new(struct message);
 	struct xyl_task *task;
 	int ends[2], got[RIGHTS];
@@ -725,7 +725,7 @@ static void prep_poll(struct io_uring_sqe *sqe, void *arg)
 
 TEST(submitted_poll_is_no_descriptor)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct xyl_task *task = DRIVE_SPAWN(&driven, hand_submit, .prep = prep_poll, .arg = &fd);
 

@@ -70,7 +70,9 @@ static void mass_wait(struct mass *mass)
 {
 	while (drive_stats(&mass->driven).resumed < mass->count)
 		hand_turn(&mass->driven);
-	hand_turn(&mass->driven);
+	do
+		hand_turn(&mass->driven);
+	while (mass->driven.rt->shard->backlog.first);
 }
 
 static void mass_abort(struct mass *mass)

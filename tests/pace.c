@@ -15,7 +15,8 @@ static bool is_forced(void)
 #ifdef XYL_CHECK
 	const char *forced = getenv("XYL_CHECK_COLLECT");
 
-	return forced && (strcmp(forced, "turn") == 0 || strcmp(forced, "alloc") == 0);
+	return getenv("XYL_HOSTILE") ||
+	       (forced && (strcmp(forced, "turn") == 0 || strcmp(forced, "alloc") == 0));
 #else
 	return false;
 #endif

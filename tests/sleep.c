@@ -211,7 +211,7 @@ static xyl_step wake_in_order(void *frame)
 
 TEST(sleepers_wake_in_the_order_of_their_deadlines)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = drive_in_order(NULL);
 	size_t count = test_scaled(2000);
 	int64_t start = xyli_clock() + (xyli_check_on() ? 1000 : 20) * XYL_MS,
 		latest = 0; /* all sleep by then */
@@ -271,7 +271,7 @@ TEST(sleepers_aborted_in_any_order_leave_the_others_asleep)
 TEST(an_abort_after_the_alarm_keeps_its_result)
 {
 	const struct xyl_config config = { .turn_budget = 1 };
-	struct driven driven = drive_begin(&config);
+	struct driven driven = drive_in_order(&config);
 	struct xyl_task *first = DRIVE_SPAWN(&driven, nap, .ns = 0);
 	struct xyl_task *second = DRIVE_SPAWN(&driven, nap, .ns = 0);
 

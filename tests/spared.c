@@ -118,7 +118,7 @@ static xyl_step read_and_tell(void *frame)
 /* The CQE has been reaped at the end of the turn before the abort. */
 TEST(bytes_that_were_read_before_the_abort_are_kept)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = drive_in_order(NULL);
 	struct seen seen = { .cleanups = 0 };
 	struct xyl_task *task;
 	int fds[2];

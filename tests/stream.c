@@ -351,7 +351,7 @@ enum { TASKS = 20 };
 
 TEST(readers_are_served_in_the_order_in_which_they_came)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = drive_in_order(NULL);
 	struct xyl_task *readers[TASKS];
 	char *bufs = xyl_alloc(TASKS);
 	int peer;
@@ -372,7 +372,7 @@ TEST(readers_are_served_in_the_order_in_which_they_came)
 
 TEST(writers_are_served_in_the_order_in_which_they_came)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = drive_in_order(NULL);
 	struct xyl_task *writers[TASKS];
 	char *letters = xyl_strdup("abcdefghijklmnopqrst"), got[TASKS];
 	int peer;

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# seeds.sh [N [FIRST]]: N seeds of the hostile ring and the seeded scheduler, from FIRST on
+# (else from the time).  tests/hostile.c runs for each of them, the whole suite for two and
+# every fiftieth.
+. "$(dirname "$(readlink -f "$0")")/suite.sh"
+
+EACH=50	# seeds to one run of the suite
+count=${1:-20}
+first=${2:-$(date +%s)}
+
+fail() {	# SEED TEST...
+	echo "seed $1: ${*:2} failed; ./dev check seed $1 reproduces it"
+	exit 1
+}
+
+workload() {	# SEED COUNT: all in one process, which stops at the first that fails
+	local log=build/seeds-workload.log
+
+	XYL_SEED=$1 XYL_HOSTILE_SEEDS=$2 build/check/tests/hostile >"$log" 2>&1 && return
+	cat "$log"
+	fail "$(sed -n 's/^ *seed \([0-9]*\): .*/\1/p' "$log" | tail -n 1)" hostile
+}
+
+suite() {	# SEED
+	local log=build/seeds-suite.log
+
+	# shellcheck disable=SC2086
+	XYL_SEED=$1 XYL_HOSTILE=$1 XYL_HOSTILE_SEEDS=1 ctest --test-dir build/check -LE project \
+		-E '^broken\.' -j "$jobs" --output-on-failure ${SUITE_ARGS:-} >"$log" 2>&1 && return
+	cat "$log"
+	# shellcheck disable=SC2046
+	fail "$1" $(sed -n 's/^\t *[0-9]* - \([^ ]*\) .*/\1/p' "$log")
+}
+
+suite_build check check
+began=$SECONDS
+step=$(((count + 1) / 2))
+[ $step -lt $EACH ] || step=$EACH
+for ((done = 0; done < count; done += step)); do
+	seed=$((first + done))
+	n=$((count - done < step ? count - done : step))
+	workload "$seed" "$n"
+	suite "$seed"
+done
+echo "seeds: quiet: $count from $first on, $((SECONDS - began)) s"
