@@ -39,7 +39,7 @@ static void hoard_end(const struct lender *lender)
 		CHECK(!hoard[i] || !memcmp(hoard[i], "hoarded", 7));
 	memset(hoard, 0, sizeof(hoard));
 	collect(&lender->driven);
-	CHECK(lent(lender) <= STRAY);
+	CHECK(lent(lender) <= STRAY + 1); /* one may lie about in the frames of the test itself */
 }
 
 TEST(without_a_buffer_a_reader_gets_one_of_his_own)
