@@ -130,6 +130,14 @@ static inline void xyli_count(uint64_t *count, uint64_t change)
 			 __ATOMIC_RELAXED);
 }
 
+/* An operation in its slot, as user_data. */
+static inline uint64_t xyli_op_tag(const struct xyli_op *op)
+{
+	uint32_t generation = xyli_table_generation(&op->shard->ops, op->slot);
+
+	return (uint64_t)generation << XYLI_TAG_GENERATION | op->slot;
+}
+
 /* ---- the run queue ------------------------------------------------------------- */
 
 static inline void xyli_ready(struct xyli_shard *shard, struct xyli_wait *wait)
