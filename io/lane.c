@@ -124,7 +124,7 @@ void xyli_lane_settled(struct xyli_stream_op *op)
 	op->buf = NULL;
 	op->op.buf = NULL;
 	lane->spare = op;
-	if (!io->closing)
+	if (lane->queue.first && !io->closing)
 		xyli_lane_next(lane);
 	xyli_io_release(io);
 }
