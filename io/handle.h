@@ -108,6 +108,9 @@ xyl_pending xyli_lane_await(struct xyl_task *task, struct xyli_stream_op *op);
 /* A record with its handle and lane, and nothing done; the rest is left from its last use. */
 struct xyli_stream_op *xyli_lane_record(struct xyl_io *io,
 					struct xyli_lane *lane); /* NULL: no memory */
+
+/* It is over, or came to nothing: the record can be used again. */
+void xyli_lane_spare(struct xyli_stream_op *op);
 bool xyli_lane_is_free(const struct xyli_lane *lane);
 
 /* Again, for the same waiter, without giving up its turn. */

@@ -22,7 +22,6 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lan
 	lane->spare = NULL;
 	if (op) {
 		op->done = 0;
-		op->ret_bytes = NULL;
 		return op;
 	}
 	op = xyli_block_new(&io->shard->blocks, sizeof(*op));
@@ -32,6 +31,14 @@ struct xyli_stream_op *xyli_lane_record(struct xyl_io *io, struct xyli_lane *lan
 	op->op.handle = io;
 	op->lane = lane;
 	return op;
+}
+
+void xyli_lane_spare(struct xyli_stream_op *op)
+{
+	op->buf = NULL;
+	op->op.buf = NULL;
+	op->ret_bytes = NULL;
+	op->lane->spare = op;
 }
 
 static void lane_start(struct xyli_stream_op *op, struct xyli_wait *waiter)
@@ -53,6 +60,7 @@ static void turn_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 	xyli_waits_remove(&op->lane->queue, wait);
 	xyli_wake(wait, -ECANCELED);
 	xyli_stream_left(op);
+	xyli_lane_spare(op);
 	if (why == XYLI_ABORTED && op->lane == &io->in && !io->in.queue.first)
 		xyli_receiver_desert(io);
 }
@@ -108,10 +116,12 @@ void xyli_lane_next(struct xyli_lane *lane)
 		if (!at_hand && lane_is_fed(op))
 			return;
 		xyli_waits_remove(&lane->queue, wait);
-		if (at_hand || !xyli_stream_aim(op))
-			xyli_wake(wait, result);
-		else
+		if (!at_hand && xyli_stream_aim(op)) {
 			lane_start(op, wait);
+			return;
+		}
+		xyli_wake(wait, result);
+		xyli_lane_spare(op);
 	}
 }
 
@@ -121,9 +131,7 @@ void xyli_lane_settled(struct xyli_stream_op *op)
 	struct xyli_lane *lane = op->lane;
 
 	lane->active = NULL;
-	op->buf = NULL;
-	op->op.buf = NULL;
-	lane->spare = op;
+	xyli_lane_spare(op);
 	if (lane->queue.first && !io->closing)
 		xyli_lane_next(lane);
 	xyli_io_release(io);

@@ -90,6 +90,7 @@ static void queue_tell(struct xyl_io *io, int res)
 	xyli_wake(wait, res == 0 ? (ssize_t)op->done : res);
 	if (res < 0)
 		xyli_stream_left(op);
+	xyli_lane_spare(op);
 }
 
 /* It has ended; what for? */
@@ -208,7 +209,7 @@ xyl_pending xyl_read_some(struct xyl_io *io, char **ret_bytes)
 		return xyli_done(task, -ENOMEM);
 	op->ret_bytes = ret_bytes;
 	if (xyli_lane_is_free(&io->in) && xyli_stream_at_hand(op, &result)) {
-		io->in.spare = op;
+		xyli_lane_spare(op);
 		return xyli_done(task, result);
 	}
 	return xyli_lane_await(task, op);

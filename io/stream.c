@@ -284,7 +284,7 @@ static xyl_pending transfer(const char *function, struct xyl_io *io, struct xyli
 		return xyli_done(task, -ENOMEM);
 	op_aim(op, buf, len, whole);
 	if (xyli_lane_is_free(lane) && xyli_stream_at_hand(op, &result)) {
-		lane->spare = op;
+		xyli_lane_spare(op);
 		return xyli_done(task, result);
 	}
 	return xyli_lane_await(task, op);
