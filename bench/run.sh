@@ -10,7 +10,7 @@ set -eu
 
 build=${1:?usage: run.sh BUILD_DIR [NAME...]}
 shift
-test $# -gt 0 || set -- floor yield spawn call root abort park read4k pause echo
+test $# -gt 0 || set -- floor yield spawn call root abort park idle read4k roundtrip pause receive echo
 
 TMPDIR=$(mktemp -d)
 export TMPDIR
@@ -28,8 +28,11 @@ aims() {
 	abort+join, in recv|ns|<=|1200
 	task parked, resident|B|<=|224
 	task asleep, resident|B|<=|256
+	idle connection, live|B|<=|1024
 	4 KiB cached read, depth 1|ratio|>=|1.00
 	4 KiB cached read, depth 32|ratio|>=|1.00
+	receive over Unix, CPU|ratio|<=|0.85
+	receive over TCP, CPU|ratio|<=|1.00
 	echo, 64 connections|ratio|>=|0.95
 	echo, 64 connections, CPU|ratio|<=|1.06
 	echo, 512 connections|ratio|>=|0.95

@@ -40,7 +40,8 @@ static void file_settle(struct xyli_op *op, int res, unsigned cqe_flags)
 	struct xyl_io *io = op->handle;
 
 	(void)cqe_flags;
-	if (op->waiter && !op->life.canceling && !io->closing && xyli_io_is_interrupted(op, res)) {
+	if (res < 0 && op->waiter && !op->life.canceling && !io->closing &&
+	    xyli_io_is_interrupted(op, res)) {
 		xyli_op_start(op->shard, op, op->waiter);
 		return;
 	}

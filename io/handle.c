@@ -293,7 +293,7 @@ static int fd_make_blocking(int fd, bool *ret_direct)
 	return 0;
 }
 
-bool xyli_io_is_interrupted(struct xyli_op *op, int res)
+bool xyli_io_failed_for_now(struct xyli_op *op, int res)
 {
 	bool direct;
 

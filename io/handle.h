@@ -90,7 +90,15 @@ static inline uint32_t xyli_io_length(size_t len)
 /* Says nothing about the next try, which is to be made while someone waits.  EAGAIN comes
  * of O_NONBLOCK, which someone who shares the open file has switched on again, or of the
  * kernel's want of threads, which may last. */
-bool xyli_io_is_interrupted(struct xyli_op *op, int res);
+bool xyli_io_failed_for_now(struct xyli_op *op, int res);
+
+static inline bool xyli_io_is_interrupted(struct xyli_op *op, int res)
+{
+	if (__builtin_expect(res < 0, 0))
+		return xyli_io_failed_for_now(op, res);
+	op->again = 0;
+	return false;
+}
 
 /* A descriptor that came too late for anyone. */
 void xyli_io_close_late(struct xyli_shard *shard, int fd);
@@ -106,6 +114,9 @@ xyl_pending xyli_lane_turn(struct xyl_task *task, struct xyli_stream_op *op);
 /* A record with its handle and lane, and nothing done; the rest is left from its last use. */
 struct xyli_stream_op *xyli_lane_record(struct xyl_io *io,
 					struct xyli_lane *lane); /* NULL: no memory */
+
+/* It is over, or came to nothing: the record can be used again. */
+void xyli_lane_spare(struct xyli_stream_op *op);
 bool xyli_lane_is_free(const struct xyli_lane *lane);
 
 /* Keep it for the next: it names nothing of its last user's. */

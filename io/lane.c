@@ -55,6 +55,12 @@ static void lane_start(struct xyli_stream_op *op, struct xyli_wait *waiter)
 
 /* ---- waiting for one's turn ---------------------------------------------------------- */
 
+/* A record that starts nothing: its task does what it wants to while it has the turn. */
+static bool is_turn(const struct xyli_stream_op *op)
+{
+	return !op->op.kind && !op->ret_bytes;
+}
+
 static void turn_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 {
 	struct xyli_stream_op *op = wait->on;
@@ -63,6 +69,8 @@ static void turn_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 	xyli_waits_remove(&op->lane->queue, wait);
 	xyli_wake(wait, -ECANCELED);
 	xyli_stream_left(op);
+	if (!is_turn(op))
+		xyli_lane_spare(op);
 	if (op->lane->queue.first)
 		xyli_lane_next(op->lane); /* what he had gathered is theirs */
 	else if (why == XYLI_ABORTED && op->lane == &io->in)
@@ -134,12 +142,6 @@ void xyli_lane_again(struct xyli_stream_op *op)
 	xyli_op_start(op->op.shard, &op->op, waiter);
 }
 
-/* A record that starts nothing: its task does what it wants to while it has the turn. */
-static bool is_turn(const struct xyli_stream_op *op)
-{
-	return !op->op.kind && !op->ret_bytes;
-}
-
 /* The first in the queue gets his turn, or what is at hand for him.  False: he waits on. */
 static bool lane_serve(struct xyli_lane *lane)
 {
@@ -153,12 +155,13 @@ static bool lane_serve(struct xyli_lane *lane)
 	xyli_waits_remove(&lane->queue, wait);
 	if (turn)
 		lane_take(op);
-	if (turn || at_hand)
-		xyli_wake(wait, result);
-	else if (xyli_stream_aim(op))
+	if (!turn && !at_hand && xyli_stream_aim(op)) {
 		lane_start(op, wait);
-	else
-		xyli_wake(wait, -ENOMEM);
+		return true;
+	}
+	xyli_wake(wait, turn || at_hand ? result : -ENOMEM);
+	if (!turn)
+		xyli_lane_spare(op);
 	return true;
 }
 
@@ -175,7 +178,7 @@ void xyli_lane_settled(struct xyli_stream_op *op)
 
 	lane->active = NULL;
 	xyli_lane_spare(op);
-	if (!io->closing)
+	if (lane->queue.first && !io->closing)
 		xyli_lane_next(lane);
 	xyli_io_release(io);
 }

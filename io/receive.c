@@ -93,6 +93,7 @@ static void queue_tell(struct xyl_io *io, int res)
 	xyli_wake(wait, res == 0 ? (ssize_t)op->done : res);
 	if (res < 0)
 		xyli_stream_left(op);
+	xyli_lane_spare(op);
 }
 
 /* A Unix socket that is not connected says the same to any receive. */

@@ -29,11 +29,9 @@ static bool op_was_cut(const struct xyli_stream_op *op, int res)
 /* An interrupted or incomplete transfer goes on, while someone waits for it. */
 bool xyli_stream_goes_on(struct xyli_stream_op *op, int res)
 {
-	if (op_was_cut(op, res))
+	if (res > 0 && (!op->whole || op->done + (size_t)res >= op->want))
 		return false;
-	if (xyli_io_is_interrupted(&op->op, res))
-		return true;
-	return op->whole && res > 0 && op->done + (size_t)res < op->want;
+	return !op_was_cut(op, res) && (xyli_io_is_interrupted(&op->op, res) || res > 0);
 }
 
 void xyli_stream_advance(struct xyli_stream_op *op, int res)
@@ -132,12 +130,13 @@ static bool copy_at_hand(struct xyli_stream_op *op, ssize_t *ret_result)
 	ssize_t error;
 
 	op->done += pushback_take(io, op->buf + op->done, op->want - op->done);
-	op->done += xyli_receiver_copy(io, op->buf + op->done, op->want - op->done);
-	xyli_stream_advance(op, 0);
+	if (io->receiver)
+		op->done += xyli_receiver_copy(io, op->buf + op->done, op->want - op->done);
 	*ret_result = (ssize_t)op->done;
 	if (op->done == op->want || (op->done > 0 && !op->whole))
 		return true;
-	error = xyli_receiver_take(io, NULL);
+	xyli_stream_advance(op, 0);
+	error = io->receiver ? xyli_receiver_take(io, NULL) : 0;
 	if (error == 0)
 		return false;
 	read_adopt(op);
@@ -221,28 +220,39 @@ static const struct xyli_op_kind write_kind = { .name = "write",
 
 /* ---- the four operations ------------------------------------------------------------ */
 
-static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
+/* What stays as it is while the record is used for the same again. */
+static void op_shape(struct xyli_stream_op *op, const struct xyli_op_kind *kind, bool whole)
 {
-	struct xyl_io *io = op->op.handle;
-	bool reads = op->lane == &io->in;
+	const struct xyl_io *io = op->op.handle;
+	bool reads = kind == &read_kind;
 	bool socket = io->kind == XYLI_IO_SOCKET;
 
-	op->buf = buf;
-	op->want = whole ? len : xyli_io_length(len);
 	op->whole = whole;
-	op->op.kind = reads ? &read_kind : &write_kind;
+	op->op.kind = kind;
 	op->op.opcode = reads ? (socket ? IORING_OP_RECV : IORING_OP_READ)
 			      : (socket ? IORING_OP_SEND : IORING_OP_WRITE);
 	op->op.off = socket ? 0 : (uint64_t)-1; /* the file's own position */
 	op->op.kernel_writes = reads;
 	op->op.life.stubborn = io->kind == XYLI_IO_FILE;
+	op->op.life.zero_copy = false;
 	op->op.prompt = !reads || op->op.life.stubborn;
 	op->op.divisible = whole;
 	op->op.life.zero_copy = false;
 	op->op.op_flags = 0;
-	op->op.again = 0;
 	if (socket && !reads)
 		op->op.op_flags = MSG_NOSIGNAL | (whole ? MSG_WAITALL : 0);
+}
+
+static void op_aim(struct xyli_stream_op *op, void *buf, size_t len, bool whole)
+{
+	const struct xyl_io *io = op->op.handle;
+	const struct xyli_op_kind *kind = op->lane == &io->in ? &read_kind : &write_kind;
+
+	if (op->op.kind != kind || op->whole != whole)
+		op_shape(op, kind, whole);
+	op->buf = buf;
+	op->want = whole ? len : xyli_io_length(len);
+	op->op.again = 0;
 	xyli_stream_advance(op, 0);
 }
 

@@ -63,19 +63,6 @@ size_t xyli_table_count(const struct xyli_table *table)
 	return (size_t)(atomic_load(&table->taken) - gone);
 }
 
-void *xyli_table_get(const struct xyli_table *table, uint32_t index, uint32_t generation)
-{
-	struct xyli_slot *slot = xyli_table_slot(table, index);
-	void *obj;
-
-	if (atomic_load_explicit(&slot->generation, memory_order_acquire) != generation)
-		return NULL;
-	obj = atomic_load_explicit(&slot->obj, memory_order_acquire);
-	if (atomic_load_explicit(&slot->generation, memory_order_relaxed) != generation)
-		return NULL;
-	return obj;
-}
-
 size_t xyli_table_visit(const struct xyli_table *table,
 			void (*visit)(uint32_t slot, void *obj, void *arg), void *arg)
 {

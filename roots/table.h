@@ -51,9 +51,6 @@ bool xyli_table_clear_away(struct xyli_table *table, uint32_t slot, uint32_t gen
 
 size_t xyli_table_count(const struct xyli_table *table);
 
-/* The object, or NULL if the slot has been cleared since.  Any thread. */
-void *xyli_table_get(const struct xyli_table *table, uint32_t slot, uint32_t generation);
-
 /* Call visit for each taken slot, in order; returns how many.  Any thread: slots may come
  * and go meanwhile. */
 size_t xyli_table_visit(const struct xyli_table *table,
@@ -71,6 +68,21 @@ static inline uint32_t xyli_table_generation(const struct xyli_table *table, uin
 {
 	return atomic_load_explicit(&xyli_table_slot(table, slot)->generation,
 				    memory_order_relaxed);
+}
+
+/* The object, or NULL if the slot has been cleared since.  Any thread. */
+static inline void *xyli_table_get(const struct xyli_table *table, uint32_t index,
+				   uint32_t generation)
+{
+	struct xyli_slot *slot = xyli_table_slot(table, index);
+	void *obj;
+
+	if (atomic_load_explicit(&slot->generation, memory_order_acquire) != generation)
+		return NULL;
+	obj = atomic_load_explicit(&slot->obj, memory_order_acquire);
+	if (atomic_load_explicit(&slot->generation, memory_order_relaxed) != generation)
+		return NULL;
+	return obj;
 }
 
 /* Count up without a locked instruction: only the owner writes. */

@@ -71,7 +71,11 @@ static inline void op_unlink(struct xyli_op *op)
 {
 	struct xyli_shard *shard = op->shard;
 
-	xyli_ops_remove(op->crowded ? &shard->crowd : &shard->backlog, op);
+	if (__builtin_expect(!op->crowded, 1)) {
+		xyli_ops_remove(&shard->backlog, op);
+		return;
+	}
+	xyli_ops_remove(&shard->crowd, op);
 	op->crowded = false;
 }
 
@@ -170,7 +174,7 @@ void xyli_op_hand_over(struct xyli_op *from, struct xyli_op *to)
 
 /* ---- its events ----------------------------------------------------------------- */
 
-void xyli_op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wait *waiter)
+static inline void op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wait *waiter)
 {
 	if (waiter)
 		op_step(op, XYLI_EV_START);
@@ -185,10 +189,15 @@ void xyli_op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wai
 	xyli_ops_append(&shard->backlog, op);
 }
 
+void xyli_op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wait *waiter)
+{
+	op_start(shard, op, waiter);
+}
+
 xyl_pending xyli_op_await(struct xyli_shard *shard, struct xyli_op *op)
 {
 	XYLI_MUST(shard->running->state == XYLI_RUNNING && !shard->running->kind);
-	xyli_op_start(shard, op, shard->running);
+	op_start(shard, op, shard->running);
 	return (xyl_pending){ 1 };
 }
 
@@ -281,13 +290,6 @@ void xyli_op_lose(struct xyli_op *op)
 		op->kind->lose(op);
 }
 
-uint64_t xyli_op_tag(const struct xyli_op *op)
-{
-	uint32_t generation = xyli_table_generation(&op->shard->ops, op->slot);
-
-	return (uint64_t)generation << XYLI_TAG_GENERATION | op->slot;
-}
-
 void xyli_op_publish(struct xyli_op *op)
 {
 	struct xyl_stats *stats = &op->shard->stats;
@@ -315,7 +317,7 @@ static bool is_interrupted(int res)
 /* io-wq ends a cancelled operation as interrupted, the others give ECANCELED.  What would
  * have been tried again ends, too.  And io-wq says ECANCELED of one that nobody cancelled,
  * when it gets no thread to run it on. */
-static int op_result(const struct xyli_op *op, int res)
+static int op_error(const struct xyli_op *op, int res)
 {
 	bool interrupted = is_interrupted(res), restarts = op->kind->restarts;
 
@@ -324,6 +326,11 @@ static int op_result(const struct xyli_op *op, int res)
 	if (res == -ECANCELED && restarts)
 		return -EAGAIN;
 	return interrupted ? -EINTR : res;
+}
+
+static inline int op_result(const struct xyli_op *op, int res)
+{
+	return __builtin_expect(res >= 0, 1) ? res : op_error(op, res);
 }
 
 void xyli_op_complete(struct xyli_op *op, int res, unsigned cqe_flags, bool more)

@@ -114,8 +114,6 @@ void xyli_op_lose(struct xyli_op *op);
 #define XYLI_TAG_SLOT ((UINT64_C(1) << XYLI_TAG_GENERATION) - 1)
 #define XYLI_TAG_CANCEL (UINT64_C(1) << 56) /* a cancel of that operation */
 
-uint64_t xyli_op_tag(const struct xyli_op *op);
-
 static inline bool xyli_op_is_free(const struct xyli_op *op)
 {
 	return op->life.state == XYLI_OP_FREE;

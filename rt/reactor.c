@@ -127,14 +127,21 @@ static void chain_refuse(struct xyli_op *op, int error)
 	}
 }
 
+static inline bool op_take_slot(struct xyli_shard *shard, struct xyli_op *op)
+{
+	op->slot = xyli_table_take(&shard->ops, op);
+	return __builtin_expect(op->slot != XYLI_TABLE_NONE, 1);
+}
+
 /* A slot for it and for those linked behind it, or for none. */
 static bool chain_take_slots(struct xyli_shard *shard, struct xyli_op *head)
 {
 	struct xyli_op *op = head;
 
+	if (!head->links)
+		return op_take_slot(shard, head);
 	for (unsigned i = 0; i <= head->links; i++, op = op->next) {
-		op->slot = xyli_table_take(&shard->ops, op);
-		if (__builtin_expect(op->slot != XYLI_TABLE_NONE, 1))
+		if (op_take_slot(shard, op))
 			continue;
 		for (op = head; i > 0; i--, op = op->next)
 			xyli_table_clear_own(&shard->ops, op->slot);
@@ -145,12 +152,14 @@ static bool chain_take_slots(struct xyli_shard *shard, struct xyli_op *head)
 
 static void chain_publish(struct xyli_shard *shard, struct xyli_op *op)
 {
+	unsigned behind = op->links;
 	struct xyli_op *next;
 
-	for (unsigned left = 1 + op->links; left > 0; left--, op = next) {
+	do {
 		next = op->next;
 		op_publish(shard, op);
-	}
+		op = next;
+	} while (behind-- > 0);
 }
 
 /* More files than the CQ has room for would overflow it, which ends multishots: they

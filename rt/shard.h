@@ -148,6 +148,14 @@ static inline void xyli_adopted(struct xyli_shard *shard, uint64_t *kind)
 	xyli_count(&shard->stats.adopted_results, 1);
 }
 
+/* An operation in its slot, as user_data. */
+static inline uint64_t xyli_op_tag(const struct xyli_op *op)
+{
+	uint32_t generation = xyli_table_generation(&op->shard->ops, op->slot);
+
+	return (uint64_t)generation << XYLI_TAG_GENERATION | op->slot;
+}
+
 /* ---- the run queue ------------------------------------------------------------- */
 
 static inline void xyli_ready(struct xyli_shard *shard, struct xyli_wait *wait)
