@@ -237,6 +237,37 @@ TEST(cancelling_a_settled_operation_is_no_operation)
 	CHECK_EQ(ACT(cancel_comes_too_late), 0);
 }
 
+/* Nothing that is new may take the room of a cancel, or come before it. */
+static xyl_step cancels_first(void *frame)
+{
+	struct act *self = frame;
+	const struct io_uring_sq *sq;
+
+	XYL_BEGIN(self)
+	self->fd = eventfd(0, EFD_CLOEXEC);
+	self->probe = probe_start(IORING_OP_POLL_ADD, self->fd);
+	TURN(self);
+	self->other = probe_start(IORING_OP_POLL_ADD, self->fd);
+	xyli_op_cancel(&self->probe->op);
+	sq = &xyli_here->ring->uring.sq;
+	CHECK_EQ(sq->sqe_head, sq->sqe_tail);
+	xyli_ring_flush(xyli_here);
+	CHECK_EQ(sq->sqe_tail - sq->sqe_head, 2);
+	CHECK_EQ(sq->sqes[sq->sqe_head & *sq->kring_mask].opcode, IORING_OP_ASYNC_CANCEL);
+	while (self->probe->settled == 0)
+		TURN(self);
+	xyli_op_cancel(&self->other->op);
+	while (self->other->settled == 0)
+		TURN(self);
+	close(self->fd);
+	XYL_END(0);
+}
+
+TEST(cancels_are_submitted_before_what_is_new)
+{
+	CHECK_EQ(ACT(cancels_first), 0);
+}
+
 /* ---- only F_MORE decides --------------------------------------------------------------- */
 
 static xyl_step multishot(void *frame)
@@ -484,4 +515,18 @@ TEST(transitions_that_are_in_the_picture_do_not)
 
 	for (size_t i = 0; i < sizeof(legal) / sizeof(*legal); i++)
 		child_succeeds(attempt_make, &legal[i]);
+}
+
+/* The kernel was just trying it anew, and so did not find it. */
+TEST(a_cancel_that_missed_is_asked_for_again)
+{
+	subject_set(XYLI_OP_IN_KERNEL, false);
+	xyli_op_cancel(&subject.op);
+	CHECK(still.cancels.first == &subject.op);
+	xyli_op_cancel_sent(&subject.op);
+	CHECK(!still.cancels.first);
+	xyli_op_cancel_missed(&subject.op, -EALREADY); /* it is running: that was heard */
+	CHECK(!still.cancels.first);
+	xyli_op_cancel_missed(&subject.op, -ENOENT);
+	CHECK(still.cancels.first == &subject.op);
 }
