@@ -432,6 +432,27 @@ TEST(an_operation_nobody_waits_for_keeps_its_record_and_its_buffer)
 	CHECK_EQ(RUN(orphan), 0);
 }
 
+/* ---- the stop ------------------------------------------------------------------------------ */
+
+/* No task that is aborted cancels it, and no handle that is closed. */
+static xyl_step left_behind(void *frame)
+{
+	struct act *self = frame;
+
+	XYL_BEGIN(self)
+	self->fd = eventfd(0, EFD_CLOEXEC);
+	probe_start(IORING_OP_POLL_ADD, self->fd);
+	TURN(self);
+	CHECK_EQ(stats_now().ops_outstanding, 1);
+	close(self->fd);
+	XYL_END(0);
+}
+
+TEST(a_stop_ends_an_operation_that_nobody_waits_for)
+{
+	CHECK_EQ(ACT(left_behind), 0);
+}
+
 /* ---- transitions ------------------------------------------------------------------------ */
 
 static struct xyli_shard still; /* a shard that nobody runs */

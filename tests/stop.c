@@ -341,6 +341,16 @@ TEST(a_runtime_that_stops_takes_no_new_task)
 	CHECK(!DRIVE_SPAWN(&driven, stubborn, .ignores = 1));
 }
 
+TEST(a_task_that_was_on_its_way_when_the_stop_began_comes_to_an_end)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, stubborn, .ignores = 1);
+
+	drive_end(&driven);
+	CHECK_EQ(xyl_result(task), -ECANCELED); /* it never ran */
+	CHECK(xyl_is_aborted(task));
+}
+
 /* ---- handles -------------------------------------------------------------------------------- */
 
 TEST(handles_left_open_are_closed_and_counted)
