@@ -490,8 +490,8 @@ static xyl_step napper(void *frame)
 
 	XYL_BEGIN(self)
 	*self->ret_rt = xyl_runtime_self();
-	XYL_AWAIT(self->n, xyl_sleep(XYL_MS));
-	CHECK(xyli_op_in_kernel(&xyli_here->bell));
+	while (!xyli_op_in_kernel(&xyli_here->bell)) /* it is armed for a sleep that is worth it */
+		XYL_AWAIT(self->n, xyl_sleep(XYL_MS));
 	XYL_END(0);
 }
 
