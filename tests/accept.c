@@ -258,3 +258,19 @@ TEST(who_does_not_listen_accepts_nobody)
 	close(peer);
 	drive_end(&driven);
 }
+
+TEST(while_nobody_waits_the_kernel_accepts_nobody)
+{
+	struct crowd crowd = crowd_begin();
+	struct xyl_task *task = DRIVE_SPAWN(&crowd.driven, hand_accept, .io = crowd.io,
+					    .ret_io = crowd.accepted);
+
+	hand_turn(&crowd.driven);
+	CHECK_EQ(drive_stats(&crowd.driven).ops_outstanding, 1);
+	xyl_abort(task);
+	CHECK_EQ(hand_join(&crowd.driven, task), -ECANCELED);
+	hand_drained(&crowd.driven);
+	hand_turns(&crowd.driven, 3);
+	CHECK_EQ(drive_stats(&crowd.driven).ops_outstanding, 0);
+	crowd_end(&crowd);
+}

@@ -252,6 +252,48 @@ TEST(bytes_in_the_frame_of_a_task_that_has_ended_are_not_lost)
 	drive_end(&driven);
 }
 
+struct caller {
+	struct xyl_frame frame;
+	struct xyl_io *io;
+	ssize_t n;
+};
+
+/* What was the callee's is overwritten, if anyone else may have it. */
+static void blocks_take(size_t size)
+{
+	for (size_t more = 0; more <= 32; more += 16)
+		for (int i = 0; i < 1000; i++)
+			memset(xyl_alloc(size + more), 'x', size + more);
+}
+
+static xyl_step caller(void *frame)
+{
+	struct caller *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_call(in_frame, .io = self->io));
+	blocks_take(sizeof(struct in_frame));
+	XYL_END(self->n);
+}
+
+TEST(bytes_in_the_frame_of_a_callee_that_has_returned_are_not_lost)
+{
+	struct driven driven = drive_begin(NULL);
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+	struct xyl_task *reader = DRIVE_SPAWN(&driven, caller, .io = io);
+
+	hand_turn(&driven);
+	raw_send(peer, "late");
+	hand_completion(&driven);
+	xyl_abort(reader);
+	CHECK_EQ(hand_join(&driven, reader), -ECANCELED);
+	expect_bytes(&driven, io, ROOM, "late");
+	HAND_CLOSE(&driven, io);
+	close(peer);
+	drive_end(&driven);
+}
+
 TEST(the_end_of_a_stream_is_found_by_the_next_reader_too)
 {
 	struct driven driven = hand_begin(NULL);

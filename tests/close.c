@@ -101,6 +101,41 @@ TEST(the_peer_of_a_closed_socket_is_told)
 	drive_end(&driven);
 }
 
+struct is_told {
+	struct xyl_frame frame;
+	int peer;
+};
+
+/* Runs in the turn of the close, before the kernel has been asked to cancel. */
+static xyl_step is_told(void *frame)
+{
+	struct is_told *self = frame;
+	char byte;
+
+	XYL_BEGIN(self)
+	CHECK_EQ(recv(self->peer, &byte, 1, MSG_DONTWAIT), 0);
+	XYL_END(0);
+}
+
+TEST(the_peer_is_told_at_once_though_an_operation_holds_the_socket)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_task *reader, *closer, *other;
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+
+	reader = DRIVE_SPAWN(&driven, hand_read, .io = io, .buf = xyl_alloc_bytes(ROOM),
+			     .len = ROOM);
+	hand_turn(&driven);
+	closer = DRIVE_SPAWN(&driven, hand_close, .io = io);
+	other = DRIVE_SPAWN(&driven, is_told, .peer = peer);
+	CHECK_EQ(hand_join(&driven, other), 0);
+	CHECK_EQ(hand_join(&driven, closer), 0);
+	CHECK_EQ(hand_join(&driven, reader), -ECANCELED);
+	close(peer);
+	drive_end(&driven);
+}
+
 /* ---- after the close ---------------------------------------------------------------------- */
 
 struct try_all {
@@ -385,6 +420,27 @@ TEST(a_handle_that_nobody_holds_is_closed_and_counted)
 	drive_end(&driven);
 	stats = drive_stats(&driven);
 	CHECK_EQ(stats.handles_dropped + stats.handles_closed_by_stop, 2 * FORGOTTEN);
+}
+
+/* Finalizers run on whichever shard comes first; a handle is its own shard's to close. */
+TEST(a_handle_that_nobody_holds_is_closed_by_its_own_shard)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_runtime *other;
+	uint64_t before;
+
+	CHECK_EQ(xyl_runtime_new(&other, NULL), 0);
+	CHECK_EQ(hand_join(&driven, DRIVE_SPAWN(&driven, forgetful, .fds = { 0 })), 0);
+	before = drive_stats(&driven).handles_dropped;
+	for (int i = 0; i < 20; i++) {
+		CHECK_EQ(xyl_runtime_drive(other, 1), 0);
+		xyl_collect();
+	}
+	CHECK_EQ(drive_stats(&driven).handles_dropped, before);
+	hand_turn(&driven);
+	CHECK(drive_stats(&driven).handles_dropped > FORGOTTEN);
+	CHECK_EQ(xyl_runtime_stop(other, HAND_PATIENCE), 0);
+	drive_end(&driven);
 }
 
 TEST(a_handle_that_is_held_is_not_closed)

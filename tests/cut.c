@@ -331,6 +331,35 @@ TEST(a_peer_may_abort_whatever_it_waits_for)
 	}
 }
 
+/* More cancels in one turn than the ring has room for. */
+TEST(of_many_operations_aborted_at_once_none_is_forgotten)
+{
+	enum { READERS = 20 };
+	struct xyl_config config = { .ring_entries = 2 };
+	struct driven driven = drive_begin(&config);
+	struct xyl_task *tasks[READERS];
+	struct xyl_io *ios[READERS];
+	int peers[READERS];
+
+	for (int i = 0; i < READERS; i++) {
+		ios[i] = raw_socketpair(&peers[i]);
+		tasks[i] = DRIVE_SPAWN(&driven, hand_read, .io = ios[i],
+				       .buf = xyl_alloc_bytes(LEN), .len = LEN);
+	}
+	hand_turn(&driven);
+	CHECK_EQ(drive_stats(&driven).ops_outstanding, READERS);
+	for (int i = 0; i < READERS; i++)
+		xyl_abort(tasks[i]);
+	hand_quiet(&driven);
+	CHECK_EQ(drive_stats(&driven).cancels, READERS);
+	for (int i = 0; i < READERS; i++) {
+		CHECK_EQ(xyl_result(tasks[i]), -ECANCELED);
+		HAND_CLOSE(&driven, ios[i]);
+		close(peers[i]);
+	}
+	drive_end(&driven);
+}
+
 /* ---- bounds ---------------------------------------------------------------------------- */
 
 static void bound_one(const struct kind *kind, enum state state, enum memory memory)

@@ -327,6 +327,55 @@ TEST(what_is_no_file_is_not_synced)
 	file_end(&file);
 }
 
+/* ---- the path ------------------------------------------------------------------------------ */
+
+struct open_path {
+	struct xyl_frame frame;
+	const char *path;
+	struct xyl_io *io;
+	ssize_t n;
+};
+
+static xyl_step open_path(void *frame)
+{
+	struct open_path *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_open(&self->io, self->path, O_RDWR | O_CREAT, 0600));
+	CHECK_EQ(self->n, 0);
+	XYL_AWAIT(self->n, xyl_close(self->io));
+	XYL_END(self->n);
+}
+
+struct scribble {
+	struct xyl_frame frame;
+	char *text;
+};
+
+static xyl_step scribble(void *frame)
+{
+	struct scribble *self = frame;
+
+	XYL_BEGIN(self)
+	memset(self->text, '/', strlen(self->text));
+	XYL_END(0);
+}
+
+/* Its task waits, and the kernel was not asked yet: another one runs first. */
+TEST(the_path_of_an_open_may_be_used_anew_at_once)
+{
+	struct driven driven = drive_begin(NULL);
+	struct folder folder = folder_make();
+	char *path = xyl_strdup(folder.path);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, open_path, .path = path);
+
+	DRIVE_SPAWN(&driven, scribble, .text = path);
+	CHECK_EQ(hand_join(&driven, task), 0);
+	CHECK_EQ(access(folder.path, F_OK), 0);
+	folder_remove(&folder);
+	drive_end(&driven);
+}
+
 /* ---- readiness ----------------------------------------------------------------------------- */
 
 TEST(a_descriptor_that_is_ready_is_polled_at_once)

@@ -159,6 +159,37 @@ TEST(cancelling_a_settled_operation_is_no_operation)
 	CHECK_EQ(ACT(cancel_comes_too_late), 0);
 }
 
+/* Nothing that is new may take the room of a cancel, or come before it. */
+static xyl_step cancels_first(void *frame)
+{
+	struct act *self = frame;
+	const struct io_uring_sq *sq;
+
+	XYL_BEGIN(self)
+	self->fd = eventfd(0, EFD_CLOEXEC);
+	self->probe = probe_start(IORING_OP_POLL_ADD, self->fd);
+	TURN(self);
+	self->other = probe_start(IORING_OP_POLL_ADD, self->fd);
+	xyli_op_cancel(&self->probe->op);
+	sq = &xyli_here->ring->uring.sq;
+	CHECK_EQ(sq->sqe_head, sq->sqe_tail);
+	xyli_ring_flush(xyli_here);
+	CHECK_EQ(sq->sqe_tail - sq->sqe_head, 2);
+	CHECK_EQ(sq->sqes[sq->sqe_head & *sq->kring_mask].opcode, IORING_OP_ASYNC_CANCEL);
+	while (self->probe->settled == 0)
+		TURN(self);
+	xyli_op_cancel(&self->other->op);
+	while (self->other->settled == 0)
+		TURN(self);
+	close(self->fd);
+	XYL_END(0);
+}
+
+TEST(cancels_are_submitted_before_what_is_new)
+{
+	CHECK_EQ(ACT(cancels_first), 0);
+}
+
 /* ---- only F_MORE decides --------------------------------------------------------------- */
 
 static xyl_step multishot(void *frame)
@@ -324,6 +355,27 @@ TEST(an_operation_nobody_waits_for_keeps_its_record_and_its_buffer)
 	CHECK_EQ(RUN(orphan), 0);
 }
 
+/* ---- the stop ------------------------------------------------------------------------------ */
+
+/* No task that is aborted cancels it, and no handle that is closed. */
+static xyl_step left_behind(void *frame)
+{
+	struct act *self = frame;
+
+	XYL_BEGIN(self)
+	self->fd = eventfd(0, EFD_CLOEXEC);
+	probe_start(IORING_OP_POLL_ADD, self->fd);
+	TURN(self);
+	CHECK_EQ(stats_now().ops_outstanding, 1);
+	close(self->fd);
+	XYL_END(0);
+}
+
+TEST(a_stop_ends_an_operation_that_nobody_waits_for)
+{
+	CHECK_EQ(ACT(left_behind), 0);
+}
+
 /* ---- transitions ------------------------------------------------------------------------ */
 
 static struct xyli_shard still; /* a shard that nobody runs */
@@ -407,4 +459,16 @@ TEST(transitions_that_are_in_the_picture_do_not)
 
 	for (size_t i = 0; i < sizeof(legal) / sizeof(*legal); i++)
 		child_succeeds(attempt_make, &legal[i]);
+}
+
+/* The kernel was just trying it anew, and so did not find it. */
+TEST(a_cancel_that_missed_is_asked_for_again)
+{
+	subject_set(XYLI_OP_IN_KERNEL, false);
+	xyli_op_cancel(&subject.op);
+	CHECK(still.cancels.first == &subject.op);
+	xyli_op_cancel_sent(&subject.op);
+	CHECK(!still.cancels.first);
+	xyli_op_cancel_missed(&subject.op, -ENOENT);
+	CHECK(still.cancels.first == &subject.op);
 }

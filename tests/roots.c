@@ -474,6 +474,36 @@ TEST(a_shard_may_drop_what_another_thread_took)
 	CHECK_EQ(xyl_root_count(), before);
 }
 
+struct stale {
+	struct xyl_frame frame;
+};
+
+/* In a shard's own table, where nothing is locked. */
+static xyl_step stale(void *frame)
+{
+	struct stale *self = frame;
+
+	XYL_BEGIN(self)
+	xyl_root root = xyl_root_add(&guards[0]), copy = root, other;
+
+	xyl_root_drop(&root);
+	other = xyl_root_add(&guards[1]);
+	CHECK_EQ(other.slot, copy.slot);
+	CHECK(!xyl_root_get(copy));
+	xyl_root_drop(&copy);
+	CHECK(xyl_root_get(other) == &guards[1]);
+	xyl_root_drop(&other);
+	XYL_END(0);
+}
+
+TEST(in_a_shard_too_a_stale_handle_does_not_reach_the_next_owner)
+{
+	size_t before = xyl_root_count();
+
+	CHECK_EQ(xyl_run(stale), 0);
+	CHECK_EQ(xyl_root_count(), before);
+}
+
 /* A started runtime adds and hands over; this thread drops. */
 struct giver {
 	struct xyl_frame frame;

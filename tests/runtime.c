@@ -486,3 +486,58 @@ TEST(a_task_may_spawn_in_another_runtime)
 	CHECK_EQ(xyl_runtime_stop(rt, 10 * XYL_SEC), 0);
 	census_check(&before, rt);
 }
+
+struct join_it {
+	struct xyl_frame frame;
+	struct xyl_task *task;
+	ssize_t n;
+};
+
+static xyl_step join_it(void *frame)
+{
+	struct join_it *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_join(self->task));
+	XYL_END(self->n);
+}
+
+TEST(a_task_may_not_join_one_of_another_runtime)
+{
+	struct driven driven = drive_begin(NULL), other = drive_begin(NULL);
+	struct xyl_task *task = DRIVE_SPAWN(&other, one, .value = 5);
+	struct xyl_task *joiner = DRIVE_SPAWN(&driven, join_it, .task = task);
+
+	CHECK_EQ(drive(&driven, 1), 1);
+	CHECK_EQ(xyl_result(joiner), -EXDEV);
+	CHECK_EQ(drive(&other, 1), 1);
+	joiner = DRIVE_SPAWN(&driven, join_it, .task = task);
+	CHECK_EQ(drive(&driven, 1), 1);
+	CHECK_EQ(xyl_result(joiner), 5); /* it is over: nobody has to wake anyone */
+	drive_end(&other);
+	drive_end(&driven);
+}
+
+static void *drive_too(void *rt)
+{
+	int r;
+
+	CHECK_EQ(xyl_thread_attach(), 0);
+	r = xyl_runtime_drive(rt, 1);
+	CHECK_EQ(xyl_thread_detach(), 0);
+	return (void *)(intptr_t)r;
+}
+
+TEST(a_runtime_that_one_thread_drives_no_other_may_drive)
+{
+	struct driven driven = drive_begin(NULL);
+	pthread_t thread;
+	void *result;
+
+	CHECK_EQ(drive(&driven, 1), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, drive_too, driven.rt), 0);
+	CHECK_EQ(pthread_join(thread, &result), 0);
+	CHECK_EQ((intptr_t)result, -EBUSY);
+	CHECK_EQ(drive(&driven, 1), 0);
+	drive_end(&driven);
+}

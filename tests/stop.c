@@ -3,6 +3,7 @@
  * Stop: nothing is left with the kernel, nor open, nor alive; or it says what is.
  */
 #include "tests/asyncs.h"
+#include "tests/child.h"
 #include "tests/hand.h"
 #include "tests/raw.h"
 
@@ -343,6 +344,16 @@ TEST(a_runtime_that_stops_takes_no_new_task)
 	CHECK(!DRIVE_SPAWN(&driven, stubborn, .ignores = 1));
 }
 
+TEST(a_task_that_was_on_its_way_when_the_stop_began_comes_to_an_end)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, stubborn, .ignores = 1);
+
+	drive_end(&driven);
+	CHECK_EQ(xyl_result(task), -ECANCELED); /* it never ran */
+	CHECK(xyl_is_aborted(task));
+}
+
 /* ---- handles -------------------------------------------------------------------------------- */
 
 TEST(handles_left_open_are_closed_and_counted)
@@ -451,6 +462,96 @@ TEST(operations_that_no_handle_holds_are_drained)
 	close(fds[1]);
 	folder_remove(&folder);
 	census_check(&driven.before, driven.rt);
+}
+
+/* ---- the doorbell ------------------------------------------------------------------------------ */
+
+struct napper {
+	struct xyl_frame frame;
+	struct xyl_runtime **ret_rt;
+	ssize_t n;
+};
+
+static xyl_step napper(void *frame)
+{
+	struct napper *self = frame;
+
+	XYL_BEGIN(self)
+	*self->ret_rt = xyl_runtime_self();
+	while (!xyli_op_in_kernel(&xyli_here->bell)) /* it is armed for a sleep that is worth it */
+		XYL_AWAIT(self->n, xyl_sleep(XYL_MS));
+	XYL_END(0);
+}
+
+TEST(after_a_stop_the_kernel_does_not_read_the_doorbell)
+{
+	struct xyl_runtime *rt = NULL;
+
+	CHECK_EQ(xyl_run(napper, .ret_rt = &rt), 0);
+	CHECK(xyli_op_is_free(&rt->shard->bell));
+	CHECK_EQ(xyli_table_count(&rt->shard->ops), 0);
+}
+
+/* ---- the graveyard ----------------------------------------------------------------------------- */
+
+enum { GRAVES = 16 };
+
+struct buried {
+	struct xyl_frame frame;
+	struct xyl_io *io;
+	struct xyl_weak **ret_weak;
+	ssize_t n;
+};
+
+static char *buffer_weak(struct xyl_weak **ret_weak, size_t len)
+{
+	char *buf = xyl_alloc_bytes(len);
+
+	*ret_weak = xyl_weak_new(buf);
+	return buf;
+}
+
+static xyl_step buried(void *frame)
+{
+	struct buried *self = frame;
+
+	XYL_BEGIN(self)
+	xyl_shield_begin();
+	XYL_AWAIT(self->n, xyl_read(self->io, buffer_weak(self->ret_weak, PAGE), PAGE));
+	xyl_shield_end();
+	XYL_END(self->n);
+}
+
+__attribute__((noinline)) static void bury(struct xyl_weak **ret_weak, int *ret_peer)
+{
+	struct xyl_config config = { .ring_entries = 8 };
+	struct driven driven = drive_begin(&config);
+
+	DRIVE_SPAWN(&driven, buried, .io = raw_socketpair(ret_peer), .ret_weak = ret_weak);
+	hand_turn(&driven);
+	CHECK_EQ(xyl_runtime_stop(driven.rt, 0), -ETIMEDOUT);
+	CHECK_EQ(drive_stats(&driven).leaked_pins, 1);
+}
+
+/* The program forgets its runtimes; the kernel does not. */
+static void graveyard(void *arg)
+{
+	static struct xyl_weak *weaks[GRAVES];
+	int peers[GRAVES], living = 0;
+
+	(void)arg;
+	for (int i = 0; i < GRAVES; i++)
+		bury(&weaks[i], &peers[i]);
+	for (int i = 0; i < 3; i++)
+		xyl_collect();
+	for (int i = 0; i < GRAVES; i++)
+		living += xyl_weak_get(weaks[i]) != NULL;
+	CHECK_EQ(living, GRAVES);
+}
+
+TEST(what_a_stop_past_its_deadline_left_to_the_kernel_stays_for_ever)
+{
+	child_succeeds(graveyard, NULL);
 }
 
 /* ---- nothing at all --------------------------------------------------------------------------- */

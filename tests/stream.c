@@ -542,3 +542,26 @@ TEST(a_socket_is_served_while_tasks_spin_on_yield)
 	close(peer);
 	census_check(&before, NULL);
 }
+
+/* ---- another runtime's -------------------------------------------------------------------- */
+
+TEST(a_handle_of_another_runtime_is_refused_and_counted)
+{
+	struct driven driven = drive_begin(NULL), other = drive_begin(NULL);
+	int peer;
+	struct xyl_io *io = raw_socketpair(&peer);
+	char *buf = xyl_alloc_bytes(BUF);
+
+	CHECK_EQ(HAND_WRITE(&driven, .io = io, .buf = "x", .len = 1), 1);
+	CHECK_EQ(HAND_WRITE(&other, .io = io, .buf = "y", .len = 1), -EXDEV);
+	CHECK_EQ(HAND_READ(&other, .io = io, .buf = buf, .len = BUF), -EXDEV);
+	CHECK_EQ(hand_join(&other, DRIVE_SPAWN(&other, hand_close, .io = io)), -EXDEV);
+	CHECK_EQ(drive_stats(&other).foreign_submits, 3);
+	CHECK_EQ(drive_stats(&other).ops_submitted, 0);
+	CHECK_EQ(drive_stats(&driven).foreign_submits, 0);
+	CHECK_EQ(raw_drain(peer), 1);
+	HAND_CLOSE(&driven, io);
+	close(peer);
+	drive_end(&other);
+	drive_end(&driven);
+}

@@ -293,6 +293,73 @@ TEST(a_task_nobody_holds_runs_on_through_three_collections)
 	drive_end(&driven);
 }
 
+enum { ALONE = 64 };
+
+struct alone {
+	struct xyl_frame frame;
+	struct xyl_weak **ret_weak;
+	struct xyl_future *never;
+	ssize_t n;
+};
+
+/* Nobody will ever set it, and nobody else knows it. */
+static xyl_step alone(void *frame)
+{
+	struct alone *self = frame;
+
+	XYL_BEGIN(self)
+	*self->ret_weak = xyl_weak_new(xyl_self());
+	self->never = xyl_future_new();
+	XYL_AWAIT(self->n, xyl_future_get(self->never));
+	CHECK_EQ(self->n, -ECANCELED);
+	XYL_END(0);
+}
+
+static int weak_living(struct xyl_weak **weak)
+{
+	int living = 0;
+
+	for (int i = 0; i < ALONE; i++)
+		living += weak[i] && xyl_weak_get(weak[i]);
+	return living;
+}
+
+TEST(a_task_that_waits_for_what_only_it_knows_lives_until_it_is_aborted)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_weak **weak = xyl_alloc(ALONE * sizeof(struct xyl_weak *));
+
+	for (int i = 0; i < ALONE; i++)
+		CHECK(DRIVE_SPAWN(&driven, alone, .ret_weak = &weak[i]) != NULL);
+	for (int i = 0; i < 3; i++) {
+		drive(&driven, 2);
+		xyl_collect();
+	}
+	CHECK_EQ(weak_living(weak), ALONE);
+	drive_end(&driven);
+}
+
+__attribute__((noinline)) static void spawn_alone(struct driven *driven, struct xyl_weak **weak)
+{
+	static struct xyl_weak *nobody;
+
+	for (int i = 0; i < ALONE; i++)
+		weak[i] = xyl_weak_new(DRIVE_SPAWN(driven, alone, .ret_weak = &nobody));
+}
+
+TEST(a_task_that_has_not_arrived_at_its_shard_yet_lives)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_weak **weak = xyl_alloc(ALONE * sizeof(struct xyl_weak *));
+
+	spawn_alone(&driven, weak);
+	for (int i = 0; i < 3; i++)
+		xyl_collect();
+	CHECK_EQ(weak_living(weak), ALONE);
+	CHECK_EQ(drive(&driven, 1), ALONE);
+	drive_end(&driven);
+}
+
 /* ---- row 40: what a frame holds lives as long as its task ------------------------------- */
 
 struct keep {
