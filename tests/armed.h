@@ -21,7 +21,7 @@ struct line {
 
 __attribute__((unused)) static struct line line_over(bool tcp)
 {
-	struct line line = { .driven = drive_begin(NULL) };
+	struct line line = { .driven = hand_begin(NULL) };
 
 	line.io = tcp ? raw_tcp(&line.peer) : raw_socketpair(&line.peer);
 	return line;

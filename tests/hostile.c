@@ -459,6 +459,7 @@ static xyl_step silence(void *frame)
 	self->stream = xyl_new(struct stream);
 	ends_open(&self->stream->in, &self->stream->out);
 	self->stream->foreign = xyl_alloc_bytes(CHUNK);
+	self->stream->own_buffers = true;
 	for (self->i = 0; self->i < 10; self->i++) {
 		self->drink = xyl_spawn(drink, .stream = self->stream);
 		XYL_AWAIT(self->n,

@@ -60,7 +60,7 @@ static void prep_inject_async(struct io_uring_sqe *sqe, void *arg)
 
 static bool kernel_injects(void)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int32_t result = 42;
 	ssize_t n = HAND_SUBMIT(&driven, .prep = prep_inject, .arg = &result);
 
@@ -114,7 +114,7 @@ TEST(results_of_many_are_not_mixed_up)
 	int32_t *results = xyl_alloc_bytes(WIDTH * sizeof(*results));
 
 	NEEDS_INJECTION();
-	driven = drive_begin(NULL);
+	driven = hand_begin(NULL);
 	for (size_t round = 0; round < test_scaled(100); round++) {
 		for (int i = 0; i < WIDTH; i++) {
 			results[i] = result_at(test_random() % RESULTS);
@@ -162,7 +162,7 @@ TEST(any_failure_ends_a_chain_and_no_success_does)
 	struct driven driven;
 
 	NEEDS_INJECTION();
-	driven = drive_begin(NULL);
+	driven = hand_begin(NULL);
 	for (size_t at = 0; at < RESULTS; at = result_next(at, 7)) {
 		int32_t result = result_at(at), expected = result_expected(result);
 		int failing = (int)(test_random() % LINKS);
@@ -209,7 +209,7 @@ TEST(a_result_that_came_too_late_is_not_taken_for_a_descriptor)
 	ssize_t n;
 
 	NEEDS_INJECTION();
-	driven = drive_begin(NULL);
+	driven = hand_begin(NULL);
 	fds = test_fd_count();
 	for (size_t at = 0; at < RESULTS; at = result_next(at, 13)) {
 		*result = result_at(at);
@@ -233,7 +233,7 @@ TEST(a_result_that_is_waited_for_through_an_abort_is_kept)
 	ssize_t n;
 
 	NEEDS_INJECTION();
-	driven = drive_begin(NULL);
+	driven = hand_begin(NULL);
 	for (size_t at = 0; at < RESULTS; at = result_next(at, 13)) {
 		result = at % 3 ? result_at(at) : -512 - (int32_t)(at % 5);
 		if (!abort_unreaped(&driven, &result, &result, &n))

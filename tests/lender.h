@@ -64,7 +64,7 @@ struct lender {
 
 __attribute__((unused)) static struct lender lender_begin(void)
 {
-	struct lender lender = { .driven = drive_begin(NULL) };
+	struct lender lender = { .driven = hand_begin(NULL) };
 
 	lender.io = raw_socketpair(&lender.peer);
 	return lender;

@@ -129,7 +129,7 @@ static void expect_results(const struct plan *plan, const ssize_t *results)
 
 TEST(each_begins_when_the_one_before_has_ended)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC), ends[2];
 	char *text = xyl_strdup("after");
 	struct xyl_task *task;
@@ -153,7 +153,7 @@ TEST(each_begins_when_the_one_before_has_ended)
 
 TEST(after_a_failure_the_others_are_cancelled)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct plan *plan;
 
 	plan = PLAN(failure());
@@ -170,7 +170,7 @@ TEST(after_a_failure_the_others_are_cancelled)
 
 TEST(what_is_short_counts_as_failed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct plan *plan;
 	int ends[2];
 
@@ -186,7 +186,7 @@ TEST(what_is_short_counts_as_failed)
 
 TEST(a_hard_link_bears_a_failure)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct plan *plan = PLAN(failure(), nop(), failure(), nop());
 
 	plan->steps[0].flags = IOSQE_IO_HARDLINK;
@@ -202,7 +202,7 @@ static struct step timeout(struct __kernel_timespec *ts)
 
 TEST(a_link_timeout_limits_the_one_before_and_is_no_failure)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct __kernel_timespec *ts = xyl_new(struct __kernel_timespec);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct plan *plan;
@@ -225,14 +225,14 @@ TEST(a_link_timeout_limits_the_one_before_and_is_no_failure)
 TEST(a_chain_may_be_as_long_as_the_ring_and_not_longer)
 {
 	struct xyl_config config = { .ring_entries = 8 };
-	struct driven driven = drive_begin(&config);
+	struct driven driven = hand_begin(&config);
 	struct plan *plan = xyl_new(struct plan);
 
 	for (plan->n = 1; plan->n <= config.ring_entries; plan->n++)
 		CHECK_EQ(plan_run(&driven, plan), 0);
 	CHECK_EQ(plan_run(&driven, plan), -E2BIG);
 	drive_end(&driven);
-	driven = drive_begin(NULL);
+	driven = hand_begin(NULL);
 	plan->n = LINKS;
 	CHECK_EQ(plan_run(&driven, plan), 0);
 	plan->n = LINKS + 1;
@@ -247,7 +247,7 @@ TEST(of_a_chain_with_one_that_is_refused_nothing_is_submitted)
 {
 	static const uint8_t refused[] = { IOSQE_CQE_SKIP_SUCCESS, IOSQE_IO_DRAIN,
 					   IOSQE_BUFFER_SELECT };
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct plan *plan = PLAN(nop(), nop(), nop());
 
 	for (size_t at = 0; at < plan->n; at++) {
@@ -282,7 +282,7 @@ static void expect_well_until(const struct plan *plan, size_t failure_at)
  * is torn. */
 TEST(chains_side_by_side_do_not_touch)
 {
-	struct driven driven = drive_begin(&(struct xyl_config){ .ring_entries = 8 });
+	struct driven driven = hand_begin(&(struct xyl_config){ .ring_entries = 8 });
 	struct plan *plans[MANY];
 	struct xyl_task *tasks[MANY];
 	size_t failure_at[MANY];
@@ -316,7 +316,7 @@ struct cut {
 /* The first has ended, the second waits, the third has not begun. */
 static struct cut cut_begin(void *buf)
 {
-	struct cut cut = { .driven = drive_begin(NULL), .fd = eventfd(0, EFD_CLOEXEC) };
+	struct cut cut = { .driven = hand_begin(NULL), .fd = eventfd(0, EFD_CLOEXEC) };
 
 	CHECK_EQ(pipe2(cut.ends, O_CLOEXEC), 0);
 	cut.plan = PLAN(nop(), transfer(IORING_OP_READ, cut.ends[0], buf, LEN), nop());
@@ -390,7 +390,7 @@ TEST(results_that_are_not_reaped_yet_are_nobodys)
 
 TEST(past_a_bound_all_have_ended_and_the_results_are_written)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct plan *plan = PLAN(nop(), poll_in(fd), nop());
 
@@ -406,7 +406,7 @@ TEST(past_a_bound_all_have_ended_and_the_results_are_written)
 /* Each that a hard link lets begin is cancelled in its turn. */
 TEST(an_abort_ends_a_chain_of_hard_links)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct plan *plan = PLAN(poll_in(fd), poll_in(fd), poll_in(fd), poll_in(fd));
 	struct xyl_task *task;
@@ -426,7 +426,7 @@ TEST(an_abort_ends_a_chain_of_hard_links)
 /* The head is a file's, which the kernel does not cancel: what follows it is. */
 TEST(an_abort_reaches_what_follows_a_read_of_a_file)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	int file = open(folder.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int fd = eventfd(0, EFD_CLOEXEC);
@@ -453,7 +453,7 @@ TEST(a_stop_drains_chains)
 	struct xyl_task *tasks[2];
 
 	CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
-	driven = drive_begin(NULL);
+	driven = hand_begin(NULL);
 	tasks[0] = plan_spawn(&driven, PLAN(nop(), poll_in(fd), nop()));
 	tasks[1] = plan_spawn(&driven,
 			      PLAN(transfer(IORING_OP_READ, ends[0], foreign, LEN), nop()));
@@ -492,7 +492,7 @@ static xyl_step later(void *frame)
 
 TEST(a_chain_may_be_awaited_later)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct plan *plan = PLAN(poll_in(fd), nop());
 
@@ -540,7 +540,7 @@ static xyl_step opener(void *frame)
 TEST(descriptors_of_an_aborted_chain_are_closed)
 {
 	for (int second = 0; second <= 1; second++) {
-		struct driven driven = drive_begin(NULL);
+		struct driven driven = hand_begin(NULL);
 		int fd = eventfd(0, EFD_CLOEXEC);
 		size_t fds = test_fd_count();
 		struct xyl_task *task = DRIVE_SPAWN(&driven, opener, .fd = &fd,
@@ -600,7 +600,7 @@ static xyl_step in_frame(void *frame)
 
 TEST(descriptors_in_the_frame_of_a_task_that_has_ended_are_closed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(1, EFD_CLOEXEC);
 	size_t fds = test_fd_count();
 	struct xyl_task *task = DRIVE_SPAWN(&driven, in_frame, .fd = fd);
@@ -627,7 +627,7 @@ TEST(descriptors_in_the_frame_of_a_task_that_has_ended_are_closed)
 
 TEST(descriptors_that_nobody_wants_one_by_one_are_closed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(1, EFD_CLOEXEC);
 	size_t fds = test_fd_count();
 
@@ -640,7 +640,7 @@ TEST(descriptors_that_nobody_wants_one_by_one_are_closed)
 
 TEST(descriptors_of_a_chain_that_failed_are_the_tasks)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	ssize_t *results = xyl_alloc(3 * sizeof(*results));
 	int fd = -1;
 
@@ -709,7 +709,7 @@ static struct pinned *pinned_begin(void)
 {
 	struct pinned *pinned = xyl_new(struct pinned);
 
-	pinned->driven = drive_begin(NULL);
+	pinned->driven = hand_begin(NULL);
 	pinned->fd = eventfd(0, EFD_CLOEXEC);
 	for (int i = 0; i < MANY; i++)
 		pinned->tasks[i] = DRIVE_SPAWN(&pinned->driven, nameless, .fd = &pinned->fd,
@@ -776,7 +776,7 @@ TEST(when_all_have_ended_the_pins_may_die)
 
 static void ring_fails(void *arg)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct io_uring *uring = &driven.rt->shard->ring->uring;
 	int fd = eventfd(0, EFD_CLOEXEC), null;
 	struct xyl_task *task = plan_spawn(&driven, PLAN(nop(), poll_in(fd), nop()));

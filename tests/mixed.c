@@ -174,7 +174,7 @@ static void mix_run(bool tcp, size_t bytes)
 	int64_t until = xyli_clock() + 4 * HAND_PATIENCE;
 	bool ended = false;
 
-	mix->driven = drive_begin(NULL);
+	mix->driven = hand_begin(NULL);
 	mix->io = tcp ? raw_tcp(&mix->peer) : raw_socketpair(&mix->peer);
 	mix->left = bytes;
 	while (!ended || mix->count > 0) {

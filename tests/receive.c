@@ -16,7 +16,7 @@
 
 TEST(bytes_come_as_they_were_sent)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 
@@ -37,7 +37,7 @@ TEST(bytes_come_as_they_were_sent)
 /* Both kinds of reads, in turn, of one stream. */
 TEST(reads_of_both_kinds_may_be_mixed)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	char *buf = xyl_alloc_bytes(16);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
@@ -86,7 +86,7 @@ static void whole_read_leaves(const struct driven *driven, struct xyl_task *whol
 
 static void whole_read_is_cut(enum leaving how)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 
@@ -111,7 +111,7 @@ TEST(what_a_whole_read_had_gathered_goes_to_the_next_reader)
 
 static void whole_read_is_cut_before_others(enum leaving how)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct got *got = xyl_new(struct got);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
@@ -141,7 +141,7 @@ TEST(what_a_whole_read_had_gathered_goes_to_those_who_wait_already)
 TEST(what_was_put_back_is_given_out_in_pieces)
 {
 	enum { LEN = 10000 };
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	char *sent = xyl_alloc_bytes(LEN);
 	struct got *got = xyl_new(struct got);
 	int peer;
@@ -214,7 +214,7 @@ static void reads_in_both_ways(const struct driven *driven, struct xyl_io *io, i
 
 TEST(without_a_ring_of_buffers_each_reader_has_his_own)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 
 	kernel.attempts = 0;
@@ -232,7 +232,7 @@ TEST(without_a_ring_of_buffers_each_reader_has_his_own)
 
 TEST(a_kernel_that_finds_no_buffer_though_there_are_some_is_not_asked_for_ever)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 
@@ -245,7 +245,7 @@ TEST(a_kernel_that_finds_no_buffer_though_there_are_some_is_not_asked_for_ever)
 
 TEST(without_multishot_receives_each_reader_has_his_own_buffer)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 
@@ -257,7 +257,7 @@ TEST(without_multishot_receives_each_reader_has_his_own_buffer)
 
 TEST(a_pipe_and_a_file_are_read_into_buffers_of_the_readers)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	int peer, fd = open(folder.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct xyl_io *io = raw_pipe_reader(&peer);
@@ -307,7 +307,7 @@ static void odd_socket(const struct driven *driven, struct xyl_io *odd, ssize_t 
 
 TEST(a_socket_that_is_not_connected_spoils_nothing_for_others)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	struct xyl_io *io;
 

@@ -201,7 +201,7 @@ static xyl_step relay(void *frame)
 
 TEST(a_file_goes_through_a_pipe_to_a_socket)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	int fd = open(folder.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), peer, ends[2];
 	struct xyl_io *socket = raw_socketpair(&peer), *reader = raw_handle(peer);
@@ -221,7 +221,7 @@ TEST(a_file_goes_through_a_pipe_to_a_socket)
 
 TEST(a_socket_goes_through_a_pipe_to_a_file)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	int fd = open(folder.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), peer, ends[2];
 	struct xyl_io *socket = raw_socketpair(&peer), *in, *out, *file = raw_handle(fd);
@@ -264,7 +264,7 @@ TEST(one_of_the_two_must_be_a_pipe_and_both_open)
 /* The kernel is not asked then. */
 TEST(one_of_the_two_must_be_a_pipe_for_what_was_put_back_too)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer, other;
 	struct xyl_io *from = raw_socketpair(&peer), *to = raw_socketpair(&other);
 	struct xyl_task *task = DRIVE_SPAWN(&driven, hand_read, .io = from,
@@ -399,7 +399,7 @@ static struct xyl_io *fifo_both_ways(void)
 
 TEST(splices_in_opposite_directions_do_not_wait_for_each_other)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct xyl_io *left = fifo_both_ways(), *right = fifo_both_ways();
 	struct xyl_task *tasks[MANY];
 
@@ -803,7 +803,7 @@ TEST(a_stop_drains_it_wherever_it_stands)
 
 		CHECK_EQ(pipe2(feed, O_CLOEXEC), 0);
 		CHECK_EQ(pipe2(drain, O_CLOEXEC), 0);
-		pipes.driven = drive_begin(NULL);
+		pipes.driven = hand_begin(NULL);
 		pipes.from = raw_handle(dup(feed[0]));
 		pipes.to = raw_handle(dup(drain[1]));
 		task = stand(&pipes, where, &before);
@@ -823,7 +823,7 @@ enum { FIFOS = 4, LENGTH = 64 };
 /* Among a few pipes, each to each: some are aborted, all come to an end. */
 TEST(any_number_of_them_side_by_side_come_to_their_end)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct xyl_io *fifos[FIFOS];
 	struct xyl_task *tasks[MANY] = { NULL };
 
@@ -859,7 +859,7 @@ TEST(any_number_of_them_side_by_side_come_to_their_end)
 
 TEST(it_keeps_the_handles_that_only_it_names)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int feed, drain;
 	struct xyl_task *task = DRIVE_SPAWN(&driven, move, .from = raw_pipe_reader(&feed),
 					    .to = raw_pipe_writer(&drain), .len = ROOM);
@@ -889,7 +889,7 @@ static __attribute__((noinline)) void splice_once(const struct driven *driven, s
 TEST(when_it_is_over_one_handle_does_not_keep_the_other)
 {
 	enum { TRIES = 16 };
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct xyl_io **from = xyl_alloc(TRIES * sizeof(*from));
 	int feeds[TRIES], drains[TRIES];
 

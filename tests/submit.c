@@ -131,7 +131,7 @@ TEST(prep_is_called_at_once_with_a_cleared_sqe)
 
 TEST(results_are_the_kernels_unchanged)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	char *buf = xyl_alloc_bytes(LEN);
 	int ends[2];
 
@@ -216,7 +216,7 @@ TEST(what_would_break_the_bookkeeping_is_refused)
 		{ .opcode = IORING_OP_REMOVE_BUFFERS },
 		{ .long_one = true },
 	};
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
 		CHECK_EQ(HAND_SUBMIT(&driven, .prep = prep_shape, .arg = &shapes[i]), -EINVAL);
@@ -235,7 +235,7 @@ static void prep_direct_socket(struct io_uring_sqe *sqe, void *arg)
 
 TEST(the_kernel_refuses_direct_descriptors)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	size_t fds = test_fd_count();
 
 	CHECK(HAND_SUBMIT(&driven, .prep = prep_direct_socket) < 0);
@@ -246,7 +246,7 @@ TEST(the_kernel_refuses_direct_descriptors)
 
 TEST(more_pins_than_memory_can_hold_are_refused)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 
 	CHECK_EQ(HAND_SUBMIT(&driven, .prep = prep_nop, .npins = SIZE_MAX), -ENOMEM);
 	CHECK_EQ(HAND_SUBMIT(&driven, .prep = prep_nop, .npins = SIZE_MAX / sizeof(void *)),
@@ -290,7 +290,7 @@ static struct xyl_task *reader(const struct driven *driven, int fd, void *pin)
 
 TEST(with_collected_pins_an_abort_takes_effect_at_once)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct xyl_task *task = reader(&driven, fd, xyl_alloc_bytes(LEN));
 
@@ -328,7 +328,7 @@ static xyl_step watch(void *frame)
 
 static ssize_t watch_abort(void *buf)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct xyl_task *task = DRIVE_SPAWN(&driven, watch,
 					    .transfer = { .fd = fd, .buf = buf, .len = LEN });
@@ -354,7 +354,7 @@ TEST(with_a_foreign_pin_an_abort_waits_for_the_last_cqe)
 TEST(a_result_that_beats_the_abort_is_kept_with_a_foreign_pin)
 {
 	static char foreign[LEN];
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct xyl_task *task = reader(&driven, fd, foreign);
 
@@ -369,7 +369,7 @@ TEST(a_result_that_beats_the_abort_is_kept_with_a_foreign_pin)
 
 TEST(past_a_bound_the_kernel_is_done_with_the_pins)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	char *buf = xyl_alloc_bytes(LEN);
 
@@ -384,7 +384,7 @@ TEST(past_a_bound_the_kernel_is_done_with_the_pins)
 /* Files wait on the crowd when the CQ has no room for more of them. */
 TEST(what_is_aborted_while_it_is_queued_never_reaches_the_kernel)
 {
-	struct driven driven = drive_begin(&(struct xyl_config){ .ring_entries = 1 });
+	struct driven driven = hand_begin(&(struct xyl_config){ .ring_entries = 1 });
 	struct folder folder = folder_make();
 	int fd = open(folder.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct xyl_task *tasks[MANY];
@@ -410,7 +410,7 @@ TEST(a_stop_drains_it)
 {
 	static char foreign[LEN];
 	int fd = eventfd(0, EFD_CLOEXEC);
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct xyl_task *tasks[2];
 
 	tasks[0] = reader(&driven, fd, xyl_alloc_bytes(LEN));
@@ -425,7 +425,7 @@ TEST(a_stop_drains_it)
 /* The kernel holds the file; the number is the user's business. */
 TEST(closing_the_handle_of_its_descriptor_is_no_matter)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	char *buf = xyl_alloc_bytes(LEN);
 	int peer;
 	struct xyl_io *io = raw_pipe_reader(&peer);
@@ -499,7 +499,7 @@ static struct crowd *crowd_begin(void)
 {
 	struct crowd *crowd = xyl_new(struct crowd);
 
-	crowd->driven = drive_begin(NULL);
+	crowd->driven = hand_begin(NULL);
 	crowd->fd = eventfd(0, EFD_CLOEXEC);
 	for (int i = 0; i < TASKS; i++)
 		crowd->tasks[i] = DRIVE_SPAWN(&crowd->driven, nameless, .fd = crowd->fd,
@@ -583,7 +583,7 @@ static void prep_poll_multishot(struct io_uring_sqe *sqe, void *arg)
 
 TEST(an_operation_of_many_results_gives_the_first_and_is_over)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(1, EFD_CLOEXEC);
 
 	for (uint64_t i = 1; i <= 3; i++) {
@@ -598,7 +598,7 @@ TEST(an_operation_of_many_results_gives_the_first_and_is_over)
 /* Between its first result and its last CQE. */
 TEST(an_abort_finds_an_operation_of_many_results_at_its_end)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
 	struct xyl_task *task = DRIVE_SPAWN(&driven, hand_submit, .prep = prep_poll_multishot,
 					    .arg = &fd);
@@ -642,7 +642,7 @@ static void tcp_pair(int ret_ends[2])
 
 TEST(a_zero_copy_send_is_over_with_its_notification)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	char *buf = memset(xyl_alloc_bytes(LEN), 'z', LEN), got[LEN];
 	struct xyl_task *task;
 	int ends[2];
@@ -664,7 +664,7 @@ TEST(a_zero_copy_send_is_over_with_its_notification)
 /* -EOPNOTSUPP with F_MORE, then a notification. */
 TEST(a_zero_copy_send_that_fails_has_a_notification_too)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	char *buf = xyl_alloc(LEN);
 	int ends[2];
 

@@ -44,6 +44,7 @@ struct stream {
 	uint64_t sent, received;
 	char *foreign; /* not collected: whoever is aborted stays until it is free */
 	bool over;
+	bool own_buffers; /* a receive without would stand there until it is closed */
 };
 
 static unsigned char byte_at(uint64_t i)
@@ -72,8 +73,11 @@ static xyl_pending pour_some(struct pour *self)
 {
 	self->len = 1 + roll(CHUNK);
 	self->buf = bytes_from(self->stream->sent, self->len);
-	return roll(2) ? xyl_write(self->stream->out, self->buf, self->len)
-		       : xyl_write_all(self->stream->out, self->buf, self->len);
+	switch (roll(3)) {
+	case 0: return xyl_write(self->stream->out, self->buf, self->len);
+	case 1: return xyl_write_all(self->stream->out, self->buf, self->len);
+	default: return xyl_write_zc(self->stream->out, self->buf, self->len);
+	}
 }
 
 static xyl_step pour(void *frame)
@@ -100,18 +104,28 @@ struct drink {
 	char *buf;
 	size_t len;
 	int left;
+	bool lent;
 	ssize_t n;
 };
 
-static xyl_pending drink_some(struct drink *self)
+static xyl_pending drink_from_own(struct drink *self)
 {
 	struct xyl_io *io = self->stream->in;
-	xyl_pending op;
 
 	self->len = 1 + roll(CHUNK);
 	self->buf = roll(4) ? xyl_alloc_bytes(self->len) : self->stream->foreign;
 	memset(self->buf, 0, self->len);
-	op = roll(2) ? xyl_read(io, self->buf, self->len) : xyl_read_full(io, self->buf, self->len);
+	return roll(2) ? xyl_read(io, self->buf, self->len)
+		       : xyl_read_full(io, self->buf, self->len);
+}
+
+static xyl_pending drink_some(struct drink *self)
+{
+	xyl_pending op;
+
+	self->lent = !self->stream->own_buffers && roll(3) == 0;
+	self->len = SIZE_MAX;
+	op = self->lent ? xyl_read_some(self->stream->in, &self->buf) : drink_from_own(self);
 	return roll(4) ? op : xyl_within(op, roll(3) * 20 * XYL_US);
 }
 
@@ -121,6 +135,8 @@ static void drink_check(struct drink *self)
 		CHECK_EQ((unsigned char)self->buf[i],
 			 byte_at(self->stream->received + (uint64_t)i));
 	self->stream->received += (uint64_t)self->n;
+	if (self->lent && self->n > 0 && roll(2))
+		xyl_read_done(self->buf);
 }
 
 static xyl_step drink(void *frame)
@@ -158,10 +174,11 @@ static void ends_open(struct xyl_io **ret_in, struct xyl_io **ret_out)
 {
 	int fds[2];
 
-	if (roll(2))
-		CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
-	else
-		CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	switch (roll(3)) {
+	case 0: CHECK_EQ(pipe2(fds, O_CLOEXEC), 0); break;
+	case 1: CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0); break;
+	default: raw_tcp_pair(fds); break;
+	}
 	*ret_in = raw_handle(fds[0]);
 	*ret_out = raw_handle(fds[1]);
 }

@@ -154,7 +154,7 @@ TEST(writes_go_out_in_order_while_notifications_are_outstanding)
 
 TEST(a_unix_socket_is_written_as_ever_and_remembers)
 {
-	struct line line = { .driven = drive_begin(NULL) };
+	struct line line = { .driven = hand_begin(NULL) };
 	uint64_t before;
 
 	line.io = raw_socketpair(&line.peer);
@@ -171,7 +171,7 @@ TEST(a_unix_socket_is_written_as_ever_and_remembers)
 /* Those who queued when the first was refused, too. */
 TEST(several_writers_learn_that_a_socket_cannot)
 {
-	struct line line = { .driven = drive_begin(NULL) };
+	struct line line = { .driven = hand_begin(NULL) };
 	struct xyl_task *tasks[4];
 
 	line.io = raw_socketpair(&line.peer);
@@ -185,7 +185,7 @@ TEST(several_writers_learn_that_a_socket_cannot)
 
 TEST(pipes_and_files_are_written_as_ever)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	struct folder folder = folder_make();
 	int reader, fd = open(folder.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct line line = { driven, raw_pipe_writer(&reader), 0, 0 };

@@ -52,7 +52,7 @@ struct line {
 
 __attribute__((unused)) static struct line line_begin(void)
 {
-	struct line line = { .driven = drive_begin(NULL) };
+	struct line line = { .driven = hand_begin(NULL) };
 	int window = 64 * KIB, room = 256 * KIB;
 
 	line.io = raw_tcp(&line.peer);
