@@ -278,7 +278,7 @@ static xyl_step caller(void *frame)
 
 TEST(bytes_in_the_frame_of_a_callee_that_has_returned_are_not_lost)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 	struct xyl_task *reader = DRIVE_SPAWN(&driven, caller, .io = io);
@@ -319,7 +319,7 @@ TEST(the_end_of_a_stream_is_found_by_the_next_reader_too)
 TEST(a_bound_that_cuts_a_whole_read_loses_no_byte)
 {
 	static char foreign[ROOM];
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = hand_begin(NULL);
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);
 

@@ -119,7 +119,7 @@ static xyl_step is_told(void *frame)
 
 TEST(the_peer_is_told_at_once_though_an_operation_holds_the_socket)
 {
-	struct driven driven = drive_begin(NULL);
+	struct driven driven = drive_in_order(NULL);
 	struct xyl_task *reader, *closer, *other;
 	int peer;
 	struct xyl_io *io = raw_socketpair(&peer);

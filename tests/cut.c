@@ -336,7 +336,7 @@ TEST(of_many_operations_aborted_at_once_none_is_forgotten)
 {
 	enum { READERS = 20 };
 	struct xyl_config config = { .ring_entries = 2 };
-	struct driven driven = drive_begin(&config);
+	struct driven driven = hand_begin(&config);
 	struct xyl_task *tasks[READERS];
 	struct xyl_io *ios[READERS];
 	int peers[READERS];

@@ -19,7 +19,8 @@ enum { ROOM = 256, LARGE = 1 << 20 };
 
 static const size_t counts[] = { COUNT(connections), COUNT(bytes),    COUNT(writes),
 				 COUNT(opens),	     COUNT(connects), COUNT(splices),
-				 COUNT(sockets),     COUNT(pipes),    COUNT(rights), COUNT(zero_copies), COUNT(buffers) };
+				 COUNT(sockets),     COUNT(pipes),    COUNT(rights),
+				 COUNT(zero_copies), COUNT(buffers) };
 
 static uint64_t count_of(const struct xyl_stats *stats, size_t offset)
 {

@@ -100,7 +100,7 @@ __attribute__((unused)) static xyl_step act(void *frame)
 
 __attribute__((unused)) static struct driven shard_of(unsigned entries)
 {
-	struct driven driven = drive_begin(&(struct xyl_config){ .ring_entries = entries });
+	struct driven driven = hand_begin(&(struct xyl_config){ .ring_entries = entries });
 
 	hand_turn(&driven);
 	return driven;

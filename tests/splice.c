@@ -47,7 +47,7 @@ struct pipes {
 
 static struct pipes pipes_begin_with(const struct xyl_config *config)
 {
-	struct pipes pipes = { .driven = drive_begin(config) };
+	struct pipes pipes = { .driven = hand_begin(config) };
 
 	pipes.from = raw_pipe_reader(&pipes.feed);
 	pipes.to = raw_pipe_writer(&pipes.drain);

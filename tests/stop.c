@@ -525,7 +525,7 @@ static xyl_step buried(void *frame)
 __attribute__((noinline)) static void bury(struct xyl_weak **ret_weak, int *ret_peer)
 {
 	struct xyl_config config = { .ring_entries = 8 };
-	struct driven driven = drive_begin(&config);
+	struct driven driven = hand_begin(&config);
 
 	DRIVE_SPAWN(&driven, buried, .io = raw_socketpair(ret_peer), .ret_weak = ret_weak);
 	hand_turn(&driven);
