@@ -112,6 +112,8 @@ static __attribute__((noinline)) void thread_on_this_stack(struct xyl_runtime *r
 	xyli_shard_leave(shard);
 	if (rt->lost == 0)
 		runtime_close(rt);
+	else
+		xyli_shard_disown(shard); /* or this thread would stop it once more as it ends */
 }
 
 static void *thread_run(void *arg)

@@ -22,6 +22,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__clang__) && defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_CLANG_SANITIZER
+#endif
+#endif
+
+/* Frames that are large, and keep what was in them: it takes luck to forget. */
+#if defined(TEST_CLANG_SANITIZER) || defined(__SANITIZE_THREAD__)
+#define TEST_REMEMBERS
+#endif
+
 struct test {
 	const char *name;
 	void (*run)(void);
