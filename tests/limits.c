@@ -293,6 +293,9 @@ static void start_without_threads(void *unused)
 
 TEST(a_runtime_that_gets_no_thread_says_so_and_can_still_be_driven)
 {
+	xyl_collect(); /* starts the library, which knows where it is */
+	if (xyli_check_valgrind())
+		SKIP("helgrind reports that there is no thread");
 	NOBODY_SUCCEEDS(start_without_threads);
 }
 

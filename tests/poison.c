@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "gc/check.h"
 #include "rt/op.h"
 #include "rt/shard.h"
 #include "tests/child.h"
@@ -21,7 +22,7 @@
 #include "tests/raw.h"
 
 #define LOST (-ENOTRECOVERABLE)
-#define SHORT (100 * XYL_MS)
+#define SHORT (xyli_check_valgrind() ? 3 * XYL_SEC : 100 * XYL_MS)
 #define LONG (60 * XYL_SEC)
 
 #define ALONE(fn) child_succeeds(fn, NULL)
