@@ -173,8 +173,9 @@ struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_erro
 		xyli_why_ring(r);
 		goto fail_anchored;
 	}
-	shard->ring_entries = config->ring_entries ? config->ring_entries : ENTRIES_DEFAULT;
-	shard->ring_entries = xyli_check_setting("XYL_RING_ENTRIES", shard->ring_entries);
+	shard->ring_entries = config->ring_entries;
+	if (!shard->ring_entries)
+		shard->ring_entries = xyli_check_setting("XYL_RING_ENTRIES", ENTRIES_DEFAULT);
 	shard->sqpoll_idle_ms = config->sqpoll_idle_ms;
 	r = xyli_ring_open(shard->ring, shard->ring_entries, shard->sqpoll_idle_ms, false);
 	if (r < 0)

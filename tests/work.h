@@ -227,7 +227,8 @@ static xyl_step streams(void *frame)
 			XYL_AWAIT(self->n, xyl_within(xyl_read_some(self->io, &self->some),
 						      self->i ? 60 * XYL_SEC : XYL_US));
 			self->i = done(self, self->n, self->i ? 2 : -ETIMEDOUT) ? -ETIMEDOUT : 2;
-			XYL_AWAIT(self->n, xyl_within(xyl_read(self->io, self->buf, 4), XYL_US));
+			XYL_AWAIT(self->n, xyl_within(xyl_read(self->io, self->buf, 4),
+						      self->i == 2 ? 60 * XYL_SEC : XYL_US));
 			done(self, self->n, self->n == -ENOMEM ? -ETIMEDOUT : self->i);
 		}
 	}
