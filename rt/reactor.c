@@ -59,13 +59,16 @@ static void ring_judge(struct xyli_shard *shard, int r)
 
 /* ---- 5: flush ------------------------------------------------------------------- */
 
-/* Room for n SQEs in a row. */
-static bool sq_reserve(struct xyli_shard *shard, unsigned n)
+static __attribute__((noinline)) bool sq_make_room(struct xyli_shard *shard, unsigned n)
 {
-	if (__builtin_expect(xyli_kernel_room(shard->ring) >= n, 1))
-		return true;
 	ring_judge(shard, xyli_kernel_submit(shard->ring));
 	return !shard->broken && xyli_kernel_room(shard->ring) >= n;
+}
+
+/* Room for n SQEs in a row. */
+static inline bool sq_reserve(struct xyli_shard *shard, unsigned n)
+{
+	return __builtin_expect(xyli_kernel_room(shard->ring) >= n, 1) || sq_make_room(shard, n);
 }
 
 /* Of a ring that has failed nobody hears them. */
@@ -104,7 +107,7 @@ static void sqe_fill(struct io_uring_sqe *sqe, const struct xyli_op *op)
 	sqe->user_data = xyli_op_tag(op);
 }
 
-static void op_publish(struct xyli_shard *shard, struct xyli_op *op)
+static inline void op_publish(struct xyli_shard *shard, struct xyli_op *op)
 {
 	struct io_uring_sqe *sqe = xyli_kernel_sqe(shard->ring);
 
@@ -138,8 +141,6 @@ static bool chain_take_slots(struct xyli_shard *shard, struct xyli_op *head)
 {
 	struct xyli_op *op = head;
 
-	if (!head->links)
-		return op_take_slot(shard, head);
 	for (unsigned i = 0; i <= head->links; i++, op = op->next) {
 		if (op_take_slot(shard, op))
 			continue;
@@ -175,12 +176,23 @@ static bool op_is_crowded_out(struct xyli_shard *shard, struct xyli_op *op)
 	return true;
 }
 
-static void chain_submit(struct xyli_shard *shard, struct xyli_op *head)
+static __attribute__((noinline)) void chain_submit(struct xyli_shard *shard, struct xyli_op *head)
 {
-	if (__builtin_expect(chain_take_slots(shard, head), 1))
+	if (chain_take_slots(shard, head))
 		chain_publish(shard, head);
 	else
 		chain_refuse(head, -ENOMEM);
+}
+
+/* Most stand alone. */
+static inline void op_submit(struct xyli_shard *shard, struct xyli_op *op)
+{
+	if (__builtin_expect(op->links, 0))
+		chain_submit(shard, op);
+	else if (op_take_slot(shard, op))
+		op_publish(shard, op);
+	else
+		xyli_op_refuse(op, -ENOMEM);
 }
 
 /* The queue is empty, and still there is no room for it. */
@@ -199,7 +211,7 @@ static void flush_backlog(struct xyli_shard *shard)
 		else if (op_is_crowded_out(shard, op))
 			continue;
 		else if (sq_reserve(shard, 1 + op->links))
-			chain_submit(shard, op);
+			op_submit(shard, op);
 		else if (chain_is_too_long(shard, op))
 			chain_refuse(op, -E2BIG);
 		else if (!shard->broken)
