@@ -28,6 +28,9 @@
 #endif
 #endif
 
+/* A program that defines it is about the library's first use: the harness makes none. */
+extern bool test_uses_the_library_first __attribute__((weak));
+
 /* Frames that are large, and keep what was in them: it takes luck to forget. */
 #if defined(TEST_CLANG_SANITIZER) || defined(__SANITIZE_THREAD__)
 #define TEST_REMEMBERS
