@@ -45,7 +45,7 @@ enum xyli_life_event {
 	XYLI_EV_ABANDON,       /* its task goes on without it: all memory it names is collected */
 	XYLI_EV_CANCEL,	       /* its end is wanted; whoever waits does so until it has come */
 	XYLI_EV_CANCEL_SENT,   /* the cancel's SQE is the kernel's */
-	XYLI_EV_CANCEL_MISSED, /* the kernel had not found it: -ENOENT */
+	XYLI_EV_CANCEL_MISSED, /* the kernel had not found it, or not stopped it */
 	XYLI_EV_LOSE,	       /* the ring has failed: no CQE is to be counted on */
 	XYLI_EVENTS
 };

@@ -19,7 +19,6 @@
 #include <sys/types.h>
 
 #include "rt/life.h"
-#include "rt/timer.h"
 #include "xylem/xylem.h"
 
 struct xyli_shard;
@@ -87,7 +86,6 @@ void xyli_op_cancel(struct xyli_op *op);
 /* The cancel's own CQE: only its target's counts, but a cancel that missed is repeated;
  * in a while, if the kernel is at work on the target just now. */
 void xyli_op_cancel_missed(struct xyli_op *op, int res);
-void xyli_ops_retry(struct xyli_timer *timer);
 
 /* Give the waiter, if there still is one, its result. */
 void xyli_op_wake(struct xyli_op *op, ssize_t result);
