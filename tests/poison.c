@@ -59,7 +59,7 @@ static void waiters_start(const struct driven *driven, const struct folder *fold
 	}
 	told(DRIVE_SPAWN(driven, hand_read, .io = other, .buf = foreign, .len = sizeof(foreign)));
 	told(DRIVE_SPAWN(driven, hand_read, .io = bounded, .buf = buf, .len = 64, .bound = LONG));
-	told(DRIVE_SPAWN(driven, poll_for, .fd = eventfd(0, EFD_CLOEXEC)));
+	told(DRIVE_SPAWN(driven, watch, .fd = eventfd(0, EFD_CLOEXEC)));
 	told(DRIVE_SPAWN(driven, dial, .path = full->path));
 	told(DRIVE_SPAWN(driven, join_task, .task = tasks[0]));
 	hand_turns(driven, 2);
@@ -127,7 +127,7 @@ static void refused_by_the_system_call(void *arg)
 	hand_turns(&driven, 2);
 	if (!ring_refuse(EIO))
 		_exit(77);
-	asks = DRIVE_SPAWN(&driven, poll_for, .fd = peer);
+	asks = DRIVE_SPAWN(&driven, watch, .fd = peer);
 	hand_turns(&driven, 3);
 	CHECK_EQ(xyl_result(waits), LOST);
 	CHECK_EQ(xyl_result(asks), LOST);
@@ -142,7 +142,7 @@ static void only_busy(void *error)
 	hand_turn(&driven);
 	if (!ring_refuse(*(int *)error))
 		_exit(77);
-	asks = DRIVE_SPAWN(&driven, poll_for, .fd = eventfd(0, EFD_CLOEXEC));
+	asks = DRIVE_SPAWN(&driven, watch, .fd = eventfd(0, EFD_CLOEXEC));
 	hand_turns(&driven, 5);
 	CHECK(!xyl_is_done(asks));
 	CHECK_EQ(driven.rt->shard->broken, 0);
@@ -165,7 +165,7 @@ TEST(an_error_that_nobody_expects_is_a_failure_and_one_that_passes_is_not)
 static void poison(const struct driven *driven)
 {
 	ring_break(driven->rt->shard);
-	DRIVE_SPAWN(driven, poll_for, .fd = driven->rt->shard->inbox.bell_fd);
+	DRIVE_SPAWN(driven, watch, .fd = driven->rt->shard->inbox.bell_fd);
 	hand_turns(driven, 2);
 	CHECK(driven->rt->shard->broken != 0);
 }
@@ -328,7 +328,7 @@ static void nothing_is_outstanding(void *arg)
 {
 	struct driven driven = drive_begin(NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);
-	struct xyl_task *task = DRIVE_SPAWN(&driven, poll_for, .fd = fd);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, watch, .fd = fd);
 
 	(void)arg;
 	hand_turn(&driven);

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <poll.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -17,6 +16,7 @@
 
 #include "rt/ring.h"
 #include "rt/shard.h"
+#include "tests/asyncs.h"
 #include "tests/harness.h"
 #include "xylem/xylem.h"
 
@@ -50,21 +50,6 @@ __attribute__((unused)) static bool ring_refuse(int error)
 }
 
 /* ---- tasks that wait -------------------------------------------------------------------------- */
-
-struct poll_for {
-	struct xyl_frame frame;
-	int fd;
-	ssize_t n;
-};
-
-__attribute__((unused)) static xyl_step poll_for(void *frame)
-{
-	struct poll_for *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_poll(self->fd, POLLIN));
-	XYL_END(self->n);
-}
 
 struct dial {
 	struct xyl_frame frame;
@@ -140,21 +125,6 @@ __attribute__((unused)) static xyl_step join_task(void *frame)
 
 	XYL_BEGIN(self)
 	XYL_AWAIT(self->n, xyl_join(self->task));
-	XYL_END(self->n);
-}
-
-struct sleep_for {
-	struct xyl_frame frame;
-	int64_t ns;
-	ssize_t n;
-};
-
-__attribute__((unused)) static xyl_step sleep_for(void *frame)
-{
-	struct sleep_for *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_sleep(self->ns));
 	XYL_END(self->n);
 }
 
