@@ -143,9 +143,10 @@ static xyl_pending chain_await(struct xyl_task *task, struct xyli_chain *chain)
 {
 	xyli_wait_begin(&task->wait, &chain_wait, chain);
 	chain->waiter = &task->wait;
-	chain->links[0]->op.links = (uint8_t)(chain->n - 1);
-	for (size_t i = 0; i < chain->n; i++)
+	for (size_t i = 0; i < chain->n; i++) {
+		chain->links[i]->op.links = (uint8_t)(chain->n - 1 - i);
 		xyli_op_start(task->wait.shard, &chain->links[i]->op, NULL);
+	}
 	return (xyl_pending){ 1 };
 }
 

@@ -249,7 +249,7 @@ one() {	# NAME: one line, and whether it was caught
 	local began=$SECONDS result code
 
 	mutant_read "$1" || { echo "$1" >>"$out/uncaught"; return; }
-	work=$out/work/$1
+	work=$out/broken/$1
 	rm -rf "$work"
 	mkdir -p "$work"
 	result=$(mutant_try "$1")

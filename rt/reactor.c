@@ -142,6 +142,7 @@ static bool chain_take_slots(struct xyli_shard *shard, struct xyli_op *head)
 	struct xyli_op *op = head;
 
 	for (unsigned i = 0; i <= head->links; i++, op = op->next) {
+		XYLI_MUST(op->links == head->links - i);
 		if (op_take_slot(shard, op))
 			continue;
 		for (op = head; i > 0; i--, op = op->next)
