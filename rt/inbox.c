@@ -103,18 +103,25 @@ static struct xyli_post *posts_take(struct xyli_inbox *inbox)
 	return first;
 }
 
+/* The link to it, among those that were kept. */
+static struct xyli_post **post_find(struct xyli_inbox *inbox, const struct xyli_post *post)
+{
+	struct xyli_post **link = &inbox->kept;
+
+	while (*link && *link != post)
+		link = &(*link)->next;
+	return *link ? link : NULL;
+}
+
+/* Recalled in the order in which they came, as when a crowd leaves, each is found at once. */
 void xyli_inbox_recall(struct xyli_inbox *inbox, struct xyli_post *post)
 {
 	struct xyli_post **link;
 
-	for (;;) {
+	while (!(link = post_find(inbox, post))) {
+		if (!atomic_load_explicit(&inbox->newest, memory_order_relaxed))
+			sched_yield(); /* its sender has said so, and has not come to post it */
 		inbox->kept = posts_take(inbox);
-		link = &inbox->kept;
-		while (*link && *link != post)
-			link = &(*link)->next;
-		if (*link)
-			break;
-		sched_yield(); /* its sender has said so, and has not come to post it */
 	}
 	*link = post->next;
 	post->next = NULL;

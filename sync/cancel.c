@@ -124,10 +124,10 @@ bool xyli_cancel_enter(struct xyl_cancel *token, struct xyli_wait *wait)
 {
 	bool fired;
 
+	wait->on = &token->line;
 	xyli_lock(token->line.lock);
 	fired = token_is_fired(token);
 	if (!fired) {
-		wait->on = &token->line;
 		xyli_waits_append(&token->line.waits, wait);
 		branch_link(token);
 	}

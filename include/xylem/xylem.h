@@ -19,7 +19,7 @@
  *
  *   What is declared XYL_OP is an *operation*: only a task calls it, it may
  *   suspend that task, and its xyl_pending goes straight into XYL_AWAIT,
- *   xyl_within or xyl_later.  Besides the errors named with it, each one gives
+ *   xyl_within, xyl_until or xyl_later.  Besides the errors named with it, each one gives
  *   -ECANCELED in a task that was aborted and -ENOMEM when memory is exhausted.
  *   Every other function returns at once, unless it says that it blocks.
  *
@@ -337,12 +337,18 @@ XYL_OP xyl_cancel_wait(struct xyl_cancel *token);
 /* ---- bounds: one word instead of a twin of every function ------------------
  * Any operation, a compound one or an xyl_call included: past the bound, what the
  * callee awaits gives -ECANCELED until it has returned, and the await here gives
- * -ETIMEDOUT.  Unlike an abort, a bound returns only when the kernel is done with
+ * -ETIMEDOUT, or -ECANCELED for a token, which wins over the clock where both have
+ * passed.  Unlike an abort, a bound returns only when the kernel is done with
  * the buffer, so the buffer can be used again; a result that came first wins.
  * Regular files cannot be interrupted: there, the result of the system call under way
- * always wins.  Releasing
- * operations (xyl_close, xyl_scope_close) are not bounded. */
+ * always wins.  Releasing operations (xyl_close, xyl_scope_close) are not bounded.
+ * Bounds nest, in any order. */
 XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
+
+/* token fired already: what is ready now; so a loop that always finds something asks
+ * xyl_cancel_is_fired.  token NULL: op is cancelled, unless its result is here already,
+ * and gives -EINVAL. */
+XYL_OP xyl_until(xyl_pending op, struct xyl_cancel *token);
 
 /* ---- time -----------------------------------------------------------------
  * A sleep never ends early.  A negative time has passed already. */
