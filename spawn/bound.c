@@ -165,46 +165,61 @@ xyl_pending xyli_bound_refuse(struct xyl_task *task, xyl_pending op, int error)
 	return op;
 }
 
-/* ---- xyl_within ----------------------------------------------------------------- */
+/* ---- the clock's ---------------------------------------------------------------- */
 
-struct within {
-	struct xyli_bound bound;
+struct clock_bound {
+	struct xyli_bound bound; /* first */
 	struct xyli_timer timer;
 };
 
-_Static_assert(offsetof(struct within, bound) == 0, "a bound is cast to its struct");
-
-static void within_fire(struct xyli_timer *timer)
+static void clock_fire(struct xyli_timer *timer)
 {
-	struct within *within = (struct within *)((char *)timer - offsetof(struct within, timer));
+	struct clock_bound *clock =
+		(struct clock_bound *)((char *)timer - offsetof(struct clock_bound, timer));
 
-	xyli_bound_pass(&within->bound);
+	xyli_bound_pass(&clock->bound);
 }
 
-static bool within_stop(struct xyli_bound *bound)
+static bool clock_stop(struct xyli_bound *bound)
 {
-	struct within *within = (struct within *)bound;
+	struct clock_bound *clock = (struct clock_bound *)bound;
 
-	xyli_timer_stop(&bound->task->wait.shard->timers, &within->timer);
+	xyli_timer_stop(&bound->task->wait.shard->timers, &clock->timer);
 	return false;
 }
 
-static const struct xyli_bound_kind within_kind = { XYLI_BOUNDED, within_stop };
+static const struct xyli_bound_kind clock_kind = { XYLI_BOUNDED, clock_stop };
+static const struct xyli_bound_kind fired_kind = { XYLI_FIRED, clock_stop };
 
-static struct within *within_new(struct xyli_shard *shard, int64_t when)
+static struct clock_bound *clock_new(struct xyli_shard *shard, int64_t when)
 {
-	struct within *within = xyli_block_new(&shard->blocks, sizeof(*within));
+	struct clock_bound *clock = xyli_block_new(&shard->blocks, sizeof(*clock));
 
-	if (!within)
+	if (!clock)
 		return NULL;
-	within->timer.fire = within_fire;
-	return xyli_timer_start(&shard->timers, &within->timer, when) < 0 ? NULL : within;
+	clock->timer.fire = clock_fire;
+	return xyli_timer_start(&shard->timers, &clock->timer, when) < 0 ? NULL : clock;
+}
+
+static xyl_pending clock_set(struct xyl_task *task, xyl_pending op, int64_t when,
+			     const struct xyli_bound_kind *kind)
+{
+	struct clock_bound *clock = clock_new(task->wait.shard, when);
+
+	if (!clock)
+		return xyli_bound_refuse(task, op, -ENOMEM);
+	xyli_bound_set(&clock->bound, kind, task, op);
+	return op;
+}
+
+xyl_pending xyli_bound_now(struct xyl_task *task, xyl_pending op)
+{
+	return clock_set(task, op, task->wait.shard->now, &fired_kind);
 }
 
 xyl_pending xyl_within(xyl_pending op, int64_t ns)
 {
 	struct xyl_task *task = xyl_self();
-	struct within *within;
 	int64_t when;
 
 	if (!task)
@@ -212,9 +227,5 @@ xyl_pending xyl_within(xyl_pending op, int64_t ns)
 	if (!xyli_bound_is_needed(task, op))
 		return op;
 	when = ns > 0 ? xyli_clock_add(xyli_clock(), ns) : task->wait.shard->now;
-	within = within_new(task->wait.shard, when);
-	if (!within)
-		return xyli_bound_refuse(task, op, -ENOMEM);
-	xyli_bound_set(&within->bound, &within_kind, task, op);
-	return op;
+	return clock_set(task, op, when, &clock_kind);
 }

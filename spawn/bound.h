@@ -40,6 +40,9 @@ void xyli_bound_set(struct xyli_bound *bound, const struct xyli_bound_kind *kind
 /* It passes: on the shard of its task, at most once, and not after it was stopped. */
 void xyli_bound_pass(struct xyli_bound *bound);
 
+/* As if a token had been fired at the end of this turn: what is ready by then is taken. */
+xyl_pending xyli_bound_now(struct xyl_task *task, xyl_pending op);
+
 /* What cannot be bounded must not run unbounded: op gives `error`, and is over, or will be. */
 xyl_pending xyli_bound_refuse(struct xyl_task *task, xyl_pending op, int error);
 

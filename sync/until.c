@@ -10,9 +10,8 @@
  *
  *	listed ──> claimed ──> arrived: passed		listed ──> left, claimed ──> recalled
  *
- * If the token has been fired before, the agent is posted by the task itself.  So there is
- * one look at the ring before the bound passes, as with xyl_within(op, 0): what is ready
- * is taken.
+ * If the token has been fired before, the bound is the clock's, of no time: there is one look
+ * at the ring before it passes, as with xyl_within(op, 0), and what is ready is taken.
  */
 #include <errno.h>
 
@@ -46,16 +45,6 @@ static bool until_stop(struct xyli_bound *bound)
 
 static const struct xyli_bound_kind until_kind = { XYLI_FIRED, until_stop };
 
-static void until_wait_for(struct until *until, struct xyl_cancel *token)
-{
-	struct xyli_wait *wait = &until->agent.wait;
-
-	if (xyli_cancel_enter(token, wait))
-		return;
-	wait->post.deliver = xyli_wait_arrives;
-	xyli_inbox_post(&wait->shard->inbox, &wait->post);
-}
-
 xyl_pending xyl_until(xyl_pending op, struct xyl_cancel *token)
 {
 	struct xyl_task *task = xyl_self();
@@ -72,7 +61,8 @@ xyl_pending xyl_until(xyl_pending op, struct xyl_cancel *token)
 		return xyli_bound_refuse(task, op, -ENOMEM);
 	until->agent.wait.kind = &until_wait;
 	until->agent.wait.shard = task->wait.shard;
-	xyli_bound_set(&until->bound, &until_kind, task, op);
-	until_wait_for(until, token);
+	if (!xyli_cancel_enter(token, &until->agent.wait))
+		return xyli_bound_now(task, op);
+	xyli_bound_set(&until->bound, &until_kind, task, op); /* before it can arrive: here */
 	return op;
 }

@@ -4,10 +4,10 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "sync/cancel.h"
 #include "tests/asyncs.h"
 #include "tests/drive.h"
 #include "tests/run.h"
+#include "tests/tokens.h"
 #include "xylem/xylem.h"
 
 struct wait_fired {
@@ -23,12 +23,6 @@ static xyl_step wait_fired(void *frame)
 	XYL_BEGIN(self)
 	XYL_AWAIT(self->n, xyl_cancel_wait(self->token));
 	XYL_END(self->n);
-}
-
-static bool is_idle(const struct xyl_cancel *token)
-{
-	return !token->children && !token->line.waits.first && !token->linked && !token->next &&
-	       !token->prev;
 }
 
 /* ---- without anybody who waits --------------------------------------------------------- */
@@ -123,7 +117,7 @@ TEST(a_cascade_of_three_is_woken_from_its_top)
 	xyl_cancel_fire(three.tokens[0]);
 	three_check(&driven, &three, 0);
 	for (int i = 0; i < 3; i++)
-		CHECK(is_idle(three.tokens[i]));
+		CHECK(token_is_idle(three.tokens[i]));
 	drive_end(&driven);
 }
 
