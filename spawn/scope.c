@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "spawn/give.h"
 #include "spawn/task.h"
 
 struct xyli_member { /* one task's membership */
@@ -81,7 +82,8 @@ static void scope_unlist(struct xyl_scope *scope)
 static void scope_relist(struct xyl_scope *scope)
 {
 	for (; scope->parent; scope = scope->parent) {
-		bool wanted = scope->live || scope->root_count || scope->children;
+		bool wanted = scope->live || scope->root_count || scope->children ||
+			      scope->waits.first;
 
 		if (wanted && !scope->listed)
 			scope_list(scope);
@@ -110,7 +112,7 @@ static void waits_wake(struct xyl_scope *scope)
 		struct xyli_wait *wait = scope->waits.first;
 
 		xyli_waits_remove(&scope->waits, wait);
-		xyli_wake(wait, wait->kind == &close_wait ? 0 : scope->failure);
+		xyli_give(wait, wait->kind == &close_wait ? 0 : scope->failure);
 	}
 }
 
@@ -276,9 +278,22 @@ xyl_pending xyl_scope_join(struct xyl_scope *scope)
 	return scope_wait(scope, task, &join_wait);
 }
 
+void xyli_scope_tell(struct xyl_scope *scope, struct xyli_agent *agent)
+{
+	if (scope->live == 0 && !xyli_scope_is_open(scope)) {
+		xyli_give(&agent->wait, scope->failure);
+		return;
+	}
+	agent->wait.on = scope;
+	xyli_waits_append(&scope->waits, &agent->wait);
+	scope_relist(scope);
+}
+
 static void scope_shut(struct xyl_scope *scope)
 {
 	scope->closed = true;
+	if (scope->live == 0)
+		waits_wake(scope);
 	for (struct xyl_scope *child = scope->children; child; child = child->next)
 		scope_shut(child);
 }

@@ -20,6 +20,7 @@
 #include "rt/wait.h"
 #include "xylem/xylem.h"
 
+struct xyli_agent;
 struct xyli_bound;
 struct xyli_member;
 
@@ -99,6 +100,8 @@ void xyli_scope_leave(struct xyl_task *task);
 struct xyli_member *xyli_member_new(struct xyl_scope *scope, struct xyli_shard *shard);
 void xyli_scope_enter(struct xyli_member *member, struct xyl_task *task);
 bool xyli_scope_is_open(const struct xyl_scope *scope);
+/* It is given the first failure when the last task has left, or at a close with none in it. */
+void xyli_scope_tell(struct xyl_scope *scope, struct xyli_agent *agent);
 
 /* ---- at the start of every operation ------------------------------------------- */
 

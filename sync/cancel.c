@@ -217,3 +217,32 @@ void xyl_cancel_fire(struct xyl_cancel *token)
 	xyli_unlock(token->line.lock);
 	xyli_line_give_all(taken, 0);
 }
+
+/* ---- at the end of a scope -------------------------------------------------------- */
+
+struct guard {			 /* waits for the scope */
+	struct xyli_agent agent; /* first */
+	struct xyl_cancel *token;
+};
+
+static void guard_arrive(struct xyli_wait *wait, ssize_t result)
+{
+	struct guard *guard = (struct guard *)wait;
+
+	(void)result;
+	xyl_cancel_fire(guard->token);
+}
+
+static const struct xyli_wait_kind guard_wait = { .name = "scope end", .arrive = guard_arrive };
+
+int xyl_scope_fire(struct xyl_scope *scope, struct xyl_cancel *token)
+{
+	struct guard *guard = xyl_new(struct guard);
+
+	if (!guard)
+		return -ENOMEM;
+	guard->agent.wait.kind = &guard_wait; /* on no shard: it arrives where it is told */
+	guard->token = token;
+	xyli_scope_tell(scope, &guard->agent);
+	return 0;
+}

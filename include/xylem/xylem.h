@@ -101,10 +101,7 @@ XYL_API int xyl_dump_roots(int fd);
 /* XYL_ROOTED(name, obj): a root for the rest of the block.  It cannot span an
  * await (the suspended function has left its block): the compiler refuses it. */
 #define XYL_ROOTED(name, obj)						\
-	_Pragma("GCC diagnostic push")					\
-	_Pragma("GCC diagnostic ignored \"-Wshadow\"")			\
-	enum { xyli_in_guard = 1 };					\
-	_Pragma("GCC diagnostic pop")					\
+	XYLI_GUARD							\
 	__attribute__((cleanup(xyl_root_drop), unused)) xyl_root name = xyl_root_add(obj)
 
 /* ---- async functions -----------------------------------------------------
@@ -167,7 +164,7 @@ struct xyl_frame {			/* private: only the macros touch it */
 
 #define XYL_AWAIT(dst, op)						\
 	do {								\
-		_Static_assert(xyli_in_guard == 0, "await inside a scoped root"); \
+		_Static_assert(sizeof(xyli_guard) == 1, "await inside a scoped root or guard"); \
 		if ((op).xyli_code) {					\
 			xyli_self->line = __LINE__;			\
 			return (xyl_step){ 1 };				\
@@ -333,6 +330,17 @@ XYL_API bool xyl_cancel_is_fired(const struct xyl_cancel *token);	/* any thread;
 /* 0 once it is fired; any number of waiters, of any shard.  -EINVAL: NULL, as a failed new
  * gave it. */
 XYL_OP xyl_cancel_wait(struct xyl_cancel *token);
+
+/* XYL_FIRE_AFTER(name, token): fired at the end of the block, however it is left.  As
+ * with XYL_ROOTED, no await may stand in it. */
+#define XYL_FIRE_AFTER(name, token)					\
+	XYLI_GUARD							\
+	__attribute__((cleanup(xyli_fire), unused)) struct xyl_cancel *name = (token)
+
+/* Fired when the last task of the scope, its children's too, has ended, the next time
+ * that this happens, or when it is closed without one in it; at once if that was so.  On the
+ * scope's shard; any number of tokens.  -ENOMEM. */
+XYL_API int xyl_scope_fire(struct xyl_scope *scope, struct xyl_cancel *token);
 
 /* ---- bounds: one word instead of a twin of every function ------------------
  * Any operation, a compound one or an xyl_call included: past the bound, what the
@@ -633,7 +641,14 @@ struct xyli_fn {			/* one per call site, static */
 	uint32_t size, align;
 };
 
-enum { xyli_in_guard = 0 };
+/* Of another size in a block that has a guard. */
+typedef char xyli_guard[1];
+#define XYLI_GUARD							\
+	_Pragma("GCC diagnostic push")					\
+	_Pragma("GCC diagnostic ignored \"-Wshadow\"")			\
+	typedef char xyli_guard[2] __attribute__((unused));		\
+	_Pragma("GCC diagnostic pop")
+
 enum { XYLI_WHERE = -1, XYLI_RETURNED = -2 };	/* values of frame.line that are no line */
 
 #define XYLI_FN(fn) __extension__ ({					\
@@ -653,6 +668,11 @@ static inline xyl_step xyli_return(struct xyl_frame *frame, ssize_t value)
 	frame->result = value;
 	frame->line = XYLI_RETURNED;
 	return (xyl_step){ 0 };
+}
+
+static inline void xyli_fire(struct xyl_cancel **token)
+{
+	xyl_cancel_fire(*token);
 }
 
 XYL_OP xyli_call(const struct xyli_fn *fn, const void *init);
