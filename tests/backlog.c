@@ -178,11 +178,11 @@ TEST(a_repeated_cancel_that_a_completion_overtakes_leaves_no_timer)
 	xyli_op_cancel(&probe->op);
 	xyli_op_cancel_sent(&probe->op); /* as if it were */
 	xyli_op_cancel_missed(&probe->op, -EALREADY);
-	CHECK_EQ(shard_at(&driven)->timers.count, 1);
+	CHECK_EQ(shard_at(&driven)->chores.count, 1);
 	bell_ring(fd);
 	hand_drained(&driven);
 	is_settled(probe, POLLIN);
-	CHECK_EQ(shard_at(&driven)->timers.count, 0);
+	CHECK_EQ(shard_at(&driven)->chores.count, 0);
 	close(fd);
 	drive_end(&driven);
 }
