@@ -400,6 +400,32 @@ XYL_API int64_t xyl_now(void);			/* the turn's clock; the real one outside a tas
 XYL_OP xyl_sleep(int64_t ns);
 XYL_OP xyl_sleep_until(int64_t when);
 
+/* For tests: the clock of a runtime held still, and moved by hand.  All that tasks know of
+ * time goes by it: xyl_now, sleeps, bounds, intervals, back-offs.  A deadline comes when the
+ * clock is moved to it, and not before.  What is the program's own business stays on the
+ * real clock: xyl_future_wait, xyl_runtime_stop, the kernel's time-outs, I/O.
+ *
+ * hold: it stands where it is.  move: ns later; held or not.  release: it goes on from where
+ * it stands, so it never jumps back.  Each is a no-op where nothing is to be done, and a
+ * runtime that stops lets go of its clock, and is not held any more.  A clock that
+ * was moved to the end of time stays one ns before it: who sleeps until INT64_MAX goes on
+ * sleeping.
+ *
+ * From a task of that runtime they take effect at once; sleepers whose time has come go on
+ * in the next turn.  From any other attached thread, the one that drives it included, at
+ * the start of its next turn, without waiting for it: but before whatever that thread
+ * asks of the runtime later, be it a spawn, an abort, or another move.
+ *
+ * The clock is never moved by itself when all tasks wait (as tokio::time::pause has it):
+ * the runtime cannot know that nothing else will happen, for what the kernel or another
+ * thread may still send is not its to see, and a bound around I/O would pass at once.
+ *
+ * -EINVAL: ns is negative, or the runtime has stopped; -ENOMEM. */
+struct xyl_runtime;
+XYL_API int xyl_clock_hold(struct xyl_runtime *rt);
+XYL_API int xyl_clock_move(struct xyl_runtime *rt, int64_t ns);
+XYL_API int xyl_clock_release(struct xyl_runtime *rt);
+
 /* ---- I/O -------------------------------------------------------------------
  * One handle for everything that has a descriptor.  It owns the descriptor; an
  * outstanding operation holds the handle, so a number is never reused under it.
