@@ -400,6 +400,37 @@ XYL_API int64_t xyl_now(void);			/* the turn's clock; the real one outside a tas
 XYL_OP xyl_sleep(int64_t ns);
 XYL_OP xyl_sleep_until(int64_t when);
 
+/* An interval ticks at `first` and then every period_ns; xyl_now() as `first`: at once.
+ * Nothing runs while nobody waits, so ticks are missed by whoever comes too late for them.
+ * What becomes of those (after tokio's MissedTickBehavior) is one of
+ *
+ *	XYL_BURST  they are made up for: each is given, one after the other without waiting,
+ *	           and the schedule stays what it was.  Each counts 1.
+ *	XYL_DELAY  they are dropped, and the schedule begins anew: after a tick that was late
+ *	           the next one is due one period after it was given.
+ *	XYL_SKIP   they are dropped, and the schedule stays what it was: the next one is due
+ *	           at the first time of it that has not passed yet.
+ *
+ * xyl_interval_tick waits for the next tick, or takes at once the one that is due, and gives
+ * the number of ticks since the last one: itself, and those that were dropped with it.
+ * Under XYL_BURST that is always 1.  A tick is late if it was asked for after its time, or
+ * if another one has come due before it could be given; how late a timer is by itself does
+ * not count, and no schedule drifts by it.
+ *
+ * Several tasks of one runtime may wait: each tick goes to one of them, first come first
+ * served.  An abort or a bound (xyl_within) takes no tick away: the next to ask gets it.  A
+ * schedule that reaches the end of time ends there.  xyl_interval_reset: the next tick is
+ * due one period from now, also for those who wait already; from a task.
+ *
+ * NULL: no memory; or period_ns is not above 0, or missed none of the three.  A first time
+ * that is negative is 0.  Errors of the tick: -EINVAL: NULL; -EXDEV: a task of another
+ * runtime has ticked it before. */
+enum xyl_missed { XYL_BURST, XYL_DELAY, XYL_SKIP };
+struct xyl_interval;
+XYL_API struct xyl_interval *xyl_interval_new(int64_t first, int64_t period_ns, enum xyl_missed missed);
+XYL_OP xyl_interval_tick(struct xyl_interval *interval);	/* 1 or more */
+XYL_API void xyl_interval_reset(struct xyl_interval *interval);
+
 /* For tests: the clock of a runtime held still, and moved by hand.  All that tasks know of
  * time goes by it: xyl_now, sleeps, bounds, intervals, back-offs.  A deadline comes when the
  * clock is moved to it, and not before.  What is the program's own business stays on the
