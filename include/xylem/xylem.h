@@ -431,6 +431,45 @@ XYL_API struct xyl_interval *xyl_interval_new(int64_t first, int64_t period_ns, 
 XYL_OP xyl_interval_tick(struct xyl_interval *interval);	/* 1 or more */
 XYL_API void xyl_interval_reset(struct xyl_interval *interval);
 
+/* A back-off waits between two tries of something that may fail:
+ *
+ *	for (;;) {
+ *		XYL_AWAIT(self->n, xyl_tcp_connect(&self->peer, self->host, "80"));
+ *		if (self->n >= 0)
+ *			break;
+ *		XYL_AWAIT(self->waited, xyl_backoff_wait(self->backoff));
+ *		if (self->waited < 0)
+ *			break;
+ *	}
+ *
+ * Its delays have a ceiling, which is first_ns at first, doubles with each, and stops at
+ * cap_ns.  Jitter draws the delay below it, so that those who failed together do not come
+ * back together (Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog,
+ * 2015): from 0 to the ceiling, or from half of it.  The same seed gives the same delays.
+ *
+ * xyl_backoff_wait sleeps for the next delay: 0.  -ETIMEDOUT, at once: that was the last of
+ * the tries, or the delay would end more than deadline_ns after the first one began.  A
+ * delay that was begun counts, even if an abort or a bound cut it short; -EINVAL: NULL.
+ * xyl_backoff_next: how long it will be, in ns, or the error that it will give; from a task.
+ * xyl_backoff_reset: as new, for the next failure after a success; the random numbers
+ * go on.  Tasks of one runtime may share a back-off; each takes the next delay.
+ *
+ * config is copied; NULL: all is 0.  NULL: no memory, or something in it is negative. */
+enum xyl_jitter { XYL_FULL_JITTER, XYL_EQUAL_JITTER, XYL_NO_JITTER };
+struct xyl_backoff_config {
+	int64_t first_ns;		/* 0: 100 ms */
+	int64_t cap_ns;			/* 0: 30 s; no delay is longer, the first one neither */
+	int64_t deadline_ns;		/* 0: none; from the first wait on */
+	unsigned tries;			/* 0: no limit; 3 tries have 2 delays between them */
+	enum xyl_jitter jitter;
+	uint64_t seed;			/* 0: another one each time */
+};
+struct xyl_backoff;
+XYL_API struct xyl_backoff *xyl_backoff_new(const struct xyl_backoff_config *config);
+XYL_OP xyl_backoff_wait(struct xyl_backoff *backoff);
+XYL_API int64_t xyl_backoff_next(struct xyl_backoff *backoff);
+XYL_API void xyl_backoff_reset(struct xyl_backoff *backoff);
+
 /* For tests: the clock of a runtime held still, and moved by hand.  All that tasks know of
  * time goes by it: xyl_now, sleeps, bounds, intervals, back-offs.  A deadline comes when the
  * clock is moved to it, and not before.  What is the program's own business stays on the
