@@ -484,6 +484,28 @@ TEST(a_tick_can_be_awaited_later)
 	CHECK_EQ(RUN(ticker, .body = awaited_later, .missed = XYL_SKIP), 0);
 }
 
+static xyl_step overtaking(void *frame)
+{
+	struct ticker *self = frame;
+
+	XYL_BEGIN(self)
+	ticker_begin(self);
+	self->tasks[0] = xyl_spawn(tick, .interval = self->interval);
+	while (self->tasks[0]->wait.state != XYLI_WAITING)
+		XYL_AWAIT(self->n, xyl_yield());
+	clock_move_here(P);
+	XYL_AWAIT(self->n, xyl_within(xyl_interval_tick(self->interval), 0));
+	CHECK_EQ(self->n, -ETIMEDOUT);
+	XYL_AWAIT(self->n, xyl_join(self->tasks[0]));
+	CHECK_EQ(self->n, 1);
+	XYL_END(0);
+}
+
+TEST(a_tick_that_is_due_goes_to_who_waits_and_not_to_who_asks)
+{
+	CHECK_EQ(RUN(ticker, .body = overtaking, .missed = XYL_SKIP), 0);
+}
+
 struct refused {
 	struct xyl_frame frame;
 	struct xyl_interval *interval;
@@ -547,11 +569,30 @@ static xyl_step reset_under_a_waiter(void *frame)
 	CHECK_EQ(timers_here(), 1);
 	clock_move_here(P - 1);
 	for (self->i = 0; self->i < 5; self->i++)
-		XYL_AWAIT(self->n, xyl_yield());
+		XYL_AWAIT(self->n, xyl_sleep(0));
 	CHECK(!xyl_is_done(self->tasks[0]));
 	clock_move_here(1);
 	XYL_AWAIT(self->n, xyl_join(self->tasks[0]));
 	CHECK_EQ(self->n, 1);
+	XYL_END(0);
+}
+
+/* It was to come much later. */
+static xyl_step reset_to_sooner(void *frame)
+{
+	struct ticker *self = frame;
+
+	XYL_BEGIN(self)
+	clock_hold_here();
+	self->interval = xyl_interval_new(xyl_now() + 10 * P, P, XYL_SKIP);
+	self->tasks[0] = xyl_spawn(tick, .interval = self->interval);
+	while (self->tasks[0]->wait.state != XYLI_WAITING)
+		XYL_AWAIT(self->n, xyl_yield());
+	xyl_interval_reset(self->interval);
+	clock_move_here(2 * P);
+	for (self->i = 0; self->i < 20; self->i++)
+		XYL_AWAIT(self->n, xyl_sleep(0));
+	CHECK_EQ(xyl_result(self->tasks[0]), 2);
 	XYL_END(0);
 }
 
@@ -561,6 +602,7 @@ TEST(after_a_reset_the_next_tick_is_one_period_away)
 	CHECK_EQ(RUN(ticker, .body = reset, .missed = XYL_DELAY), 0);
 	CHECK_EQ(RUN(ticker, .body = reset, .missed = XYL_SKIP), 0);
 	CHECK_EQ(RUN(ticker, .body = reset_under_a_waiter), 0);
+	CHECK_EQ(RUN(ticker, .body = reset_to_sooner), 0);
 }
 
 /* ---- two runtimes ------------------------------------------------------------------------ */
