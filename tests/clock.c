@@ -249,6 +249,37 @@ TEST(a_bound_passes_when_the_clock_is_moved_to_it)
 	CHECK_EQ(RUN(bounded), 0);
 }
 
+struct choose {
+	struct xyl_frame frame;
+	struct xyl_chan *silent;
+	ssize_t n;
+};
+
+static xyl_step choose(void *frame)
+{
+	struct choose *self = frame;
+
+	XYL_BEGIN(self)
+	clock_hold_here();
+	clock_move_here(LONG_NS);
+	self->silent = xyl_chan_new(sizeof(int), 0);
+	xyl_spawn(move_clock, .ns = XYL_SEC - 1);
+	XYL_AWAIT(self->n,
+		  xyl_within(xyl_select(xyl_on_recv(self->silent, NULL), xyl_on_timeout(XYL_SEC)),
+			     XYL_SEC - 1));
+	CHECK_EQ(self->n, -ETIMEDOUT);
+	xyl_spawn(move_clock, .ns = XYL_SEC);
+	XYL_AWAIT(self->n, xyl_select(xyl_on_recv(self->silent, NULL), xyl_on_timeout(XYL_SEC)));
+	CHECK_EQ(self->n, 1);
+	CHECK_EQ(timers_here(), 0);
+	XYL_END(0);
+}
+
+TEST(a_select_times_out_when_the_clock_is_moved_to_it)
+{
+	CHECK_EQ(RUN(choose), 0);
+}
+
 /* ---- what does not go by it -------------------------------------------------------------- */
 
 /* A descriptor that the kernel makes readable, by its own clock. */

@@ -471,9 +471,9 @@ XYL_API int64_t xyl_backoff_next(struct xyl_backoff *backoff);
 XYL_API void xyl_backoff_reset(struct xyl_backoff *backoff);
 
 /* For tests: the clock of a runtime held still, and moved by hand.  All that tasks know of
- * time goes by it: xyl_now, sleeps, bounds, intervals, back-offs.  A deadline comes when the
- * clock is moved to it, and not before.  What is the program's own business stays on the
- * real clock: xyl_future_wait, xyl_runtime_stop, the kernel's time-outs, I/O.
+ * time goes by it: xyl_now, sleeps, bounds, the time-outs of a select, intervals, back-offs.
+ * A deadline comes when the clock is moved to it, and not before.  On the real clock stay
+ * threads that wait outside (xyl_future_wait, xyl_runtime_stop) and the kernel.
  *
  * hold: it stands where it is.  move: ns later; held or not.  release: it goes on from where
  * it stands, so it never jumps back.  Each is a no-op where nothing is to be done, and a
