@@ -77,6 +77,8 @@ struct work {
 	struct xyl_scope *scope;
 	struct xyl_future *future;
 	struct xyl_io *io, *peer;
+	struct xyl_interval *interval;
+	struct xyl_backoff *backoff;
 	char *buf, *some;
 	int ends[2];
 	ssize_t links[2];
@@ -425,8 +427,27 @@ static xyl_step submissions(void *frame)
 /* Where the kernel gets no thread of its own, a splice waits for one, for ever. */
 static bool work_without_splices;
 
-static xyl_async_fn *const parts[] = { tasks, scopes, streams, connections,
-				       names, files,  splices, submissions };
+static xyl_step times(void *frame)
+{
+	struct work *self = frame;
+
+	XYL_BEGIN(self)
+	self->interval = xyl_interval_new(xyl_now(), XYL_US, XYL_BURST);
+	for (self->i = 0; made(self, self->interval) && self->i < 3; self->i++) {
+		XYL_AWAIT(self->n, xyl_interval_tick(self->interval));
+		done(self, self->n, 1);
+	}
+	self->backoff = xyl_backoff_new(&(struct xyl_backoff_config){ .first_ns = XYL_US });
+	for (self->i = 0; made(self, self->backoff) && self->i < 3; self->i++) {
+		XYL_AWAIT(self->n, xyl_backoff_wait(self->backoff));
+		done(self, self->n, 0);
+	}
+	done(self, xyl_clock_move(xyl_runtime_self(), XYL_US), 0);
+	XYL_END((ssize_t)self->failed);
+}
+
+static xyl_async_fn *const parts[] = { tasks, scopes,  streams,	    connections, names,
+				       files, splices, submissions, times };
 
 static xyl_step work(void *frame)
 {

@@ -407,6 +407,102 @@ XYL_API int64_t xyl_now(void);			/* the turn's clock; the real one outside a tas
 XYL_OP xyl_sleep(int64_t ns);
 XYL_OP xyl_sleep_until(int64_t when);
 
+/* An interval ticks at `first` and then every period_ns; xyl_now() as `first`: at once.
+ * Nothing runs while nobody waits, so ticks are missed by whoever comes too late for them.
+ * What becomes of those (after tokio's MissedTickBehavior) is one of
+ *
+ *	XYL_BURST  they are made up for: each is given, one after the other without waiting,
+ *	           and the schedule stays what it was.  Each counts 1.
+ *	XYL_DELAY  they are dropped, and the schedule begins anew: after a tick that was late
+ *	           the next one is due one period after it was given.
+ *	XYL_SKIP   they are dropped, and the schedule stays what it was: the next one is due
+ *	           at the first time of it that has not passed yet.
+ *
+ * xyl_interval_tick waits for the next tick, or takes at once the one that is due, and gives
+ * the number of ticks since the last one: itself, and those that were dropped with it.
+ * Under XYL_BURST that is always 1.  A tick is late if it was asked for after its time, or
+ * if another one has come due before it could be given; how late a timer is by itself does
+ * not count, and no schedule drifts by it.
+ *
+ * Several tasks of one runtime may wait: each tick goes to one of them, first come first
+ * served.  An abort or a bound (xyl_within) takes no tick away: the next to ask gets it.  A
+ * schedule that reaches the end of time ends there.  xyl_interval_reset: the next tick is
+ * due one period from now, also for those who wait already; from a task.
+ *
+ * NULL: no memory; or period_ns is not above 0, or missed none of the three.  A first time
+ * that is negative is 0.  Errors of the tick: -EINVAL: NULL; -EXDEV: a task of another
+ * runtime has ticked it before. */
+enum xyl_missed { XYL_BURST, XYL_DELAY, XYL_SKIP };
+struct xyl_interval;
+XYL_API struct xyl_interval *xyl_interval_new(int64_t first, int64_t period_ns, enum xyl_missed missed);
+XYL_OP xyl_interval_tick(struct xyl_interval *interval);	/* 1 or more */
+XYL_API void xyl_interval_reset(struct xyl_interval *interval);
+
+/* A back-off waits between two tries of something that may fail:
+ *
+ *	for (;;) {
+ *		XYL_AWAIT(self->n, xyl_tcp_connect(&self->peer, self->host, "80"));
+ *		if (self->n >= 0)
+ *			break;
+ *		XYL_AWAIT(self->waited, xyl_backoff_wait(self->backoff));
+ *		if (self->waited < 0)
+ *			break;
+ *	}
+ *
+ * Its delays have a ceiling, which is first_ns at first, doubles with each, and stops at
+ * cap_ns.  Jitter draws the delay below it, so that those who failed together do not come
+ * back together (Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog,
+ * 2015): from 0 to the ceiling, or from half of it.  The same seed gives the same delays.
+ *
+ * xyl_backoff_wait sleeps for the next delay: 0.  -ETIMEDOUT, at once: that was the last of
+ * the tries, or the delay would end more than deadline_ns after the first one began.  A
+ * delay that was begun counts, even if an abort or a bound cut it short; -EINVAL: NULL.
+ * xyl_backoff_next: how long it will be, in ns, or the error that it will give; from a task.
+ * xyl_backoff_reset: as new, for the next failure after a success; the random numbers
+ * go on.  Tasks of one runtime may share a back-off; each takes the next delay.
+ *
+ * config is copied; NULL: all is 0.  NULL: no memory, or something in it is negative. */
+enum xyl_jitter { XYL_FULL_JITTER, XYL_EQUAL_JITTER, XYL_NO_JITTER };
+struct xyl_backoff_config {
+	int64_t first_ns;		/* 0: 100 ms */
+	int64_t cap_ns;			/* 0: 30 s; no delay is longer, the first one neither */
+	int64_t deadline_ns;		/* 0: none; from the first wait on */
+	unsigned tries;			/* 0: no limit; 3 tries have 2 delays between them */
+	enum xyl_jitter jitter;
+	uint64_t seed;			/* 0: another one each time */
+};
+struct xyl_backoff;
+XYL_API struct xyl_backoff *xyl_backoff_new(const struct xyl_backoff_config *config);
+XYL_OP xyl_backoff_wait(struct xyl_backoff *backoff);
+XYL_API int64_t xyl_backoff_next(struct xyl_backoff *backoff);
+XYL_API void xyl_backoff_reset(struct xyl_backoff *backoff);
+
+/* For tests: the clock of a runtime held still, and moved by hand.  All that tasks know of
+ * time goes by it: xyl_now, sleeps, bounds, the time-outs of a select, intervals, back-offs.
+ * A deadline comes when the clock is moved to it, and not before.  On the real clock stay
+ * threads that wait outside (xyl_future_wait, xyl_runtime_stop) and the kernel.
+ *
+ * hold: it stands where it is.  move: ns later; held or not.  release: it goes on from where
+ * it stands, so it never jumps back.  Each is a no-op where nothing is to be done, and a
+ * runtime that stops lets go of its clock, and is not held any more.  A clock that
+ * was moved to the end of time stays one ns before it: who sleeps until INT64_MAX goes on
+ * sleeping.
+ *
+ * From a task of that runtime they take effect at once; sleepers whose time has come go on
+ * in the next turn.  From any other attached thread, the one that drives it included, at
+ * the start of its next turn, without waiting for it: but before whatever that thread
+ * asks of the runtime later, be it a spawn, an abort, or another move.
+ *
+ * The clock is never moved by itself when all tasks wait (as tokio::time::pause has it):
+ * the runtime cannot know that nothing else will happen, for what the kernel or another
+ * thread may still send is not its to see, and a bound around I/O would pass at once.
+ *
+ * -EINVAL: ns is negative, or the runtime has stopped; -ENOMEM. */
+struct xyl_runtime;
+XYL_API int xyl_clock_hold(struct xyl_runtime *rt);
+XYL_API int xyl_clock_move(struct xyl_runtime *rt, int64_t ns);
+XYL_API int xyl_clock_release(struct xyl_runtime *rt);
+
 /* ---- I/O -------------------------------------------------------------------
  * One handle for everything that has a descriptor.  It owns the descriptor; an
  * outstanding operation holds the handle, so a number is never reused under it.
