@@ -6,76 +6,21 @@
  * those that have ended, until somebody asks.  Either that list is empty or nobody waits.
  *
  * A scope that nobody ever asks must not pile up what has ended.  So before the first
- * question it keeps no more of them than it has had running at one time: never more than
- * its own tasks have taken up already.  Who spawns a crowd and asks later loses nothing;
- * of an endless stream only the newest stay.  Had some to go, the first question is told.
+ * question it keeps no more of them than it has had running at one time, and a few: about
+ * what its own tasks have taken up already.  Who spawns a crowd and asks later loses
+ * nothing; of an endless stream only the newest stay.  Had some to go, the first question
+ * is told.
  */
 #include <errno.h>
 
 #include "spawn/scope.h"
-
-#define ENDED_LEAST 64 /* kept, however few ran at one time */
 
 struct next { /* a question */
 	struct xyl_scope *scope;
 	struct xyl_task **ret_task;
 };
 
-static struct xyl_task *ended_take(struct xyli_ended *ended)
-{
-	struct xyli_member *member = ended->first;
-
-	ended->first = member->next;
-	if (!ended->first)
-		ended->last = NULL;
-	member->next = NULL;
-	ended->count--;
-	return member->task;
-}
-
-static bool ended_is_full(const struct xyli_ended *ended)
-{
-	size_t most = ended->most > ENDED_LEAST ? ended->most : ENDED_LEAST;
-
-	return !ended->asked && ended->count > most;
-}
-
-static void ended_keep(struct xyli_ended *ended, struct xyli_member *member)
-{
-	if (ended->last)
-		ended->last->next = member;
-	else
-		ended->first = member;
-	ended->last = member;
-	ended->count++;
-	if (ended_is_full(ended)) {
-		ended_take(ended);
-		ended->forgotten = true;
-	}
-}
-
-static void ended_give(struct xyli_ended *ended, struct xyl_task *task)
-{
-	struct xyli_wait *wait = ended->waits.first;
-	const struct next *next = wait->on;
-
-	*next->ret_task = task;
-	xyli_waits_remove(&ended->waits, wait);
-	xyli_wake(wait, 0);
-}
-
-void xyli_ended_add(struct xyli_ended *ended, struct xyli_member *member)
-{
-	member->scope = NULL; /* who holds it holds the task, nothing else */
-	ended->running--;
-	if (ended->waits.first)
-		ended_give(ended, member->task);
-	else
-		ended_keep(ended, member);
-	xyli_ended_none(ended);
-}
-
-void xyli_ended_none(struct xyli_ended *ended)
+void xyli_ended_tell(struct xyli_ended *ended)
 {
 	while (ended->waits.first && !ended->running) {
 		struct xyli_wait *wait = ended->waits.first;
@@ -83,6 +28,17 @@ void xyli_ended_none(struct xyli_ended *ended)
 		xyli_waits_remove(&ended->waits, wait);
 		xyli_wake(wait, -ENOENT);
 	}
+}
+
+void xyli_ended_give(struct xyli_ended *ended, struct xyl_task *task)
+{
+	struct xyli_wait *wait = ended->waits.first;
+	const struct next *next = wait->on;
+
+	*next->ret_task = task;
+	xyli_waits_remove(&ended->waits, wait);
+	xyli_wake(wait, 0);
+	xyli_ended_tell(ended);
 }
 
 /* ---- asking --------------------------------------------------------------------- */
@@ -128,13 +84,13 @@ xyl_pending xyl_scope_next(struct xyl_scope *scope, struct xyl_task **ret_task)
 		return xyli_done(task, -ECANCELED);
 	if (xyli_scope_holds(scope, task))
 		return xyli_done(task, -EDEADLK);
-	ended->asked = true;
+	ended->room = XYLI_ENDED_ALL;
 	if (ended->forgotten) {
 		ended->forgotten = false;
 		return xyli_done(task, -EOVERFLOW);
 	}
 	if (ended->first) {
-		*ret_task = ended_take(ended);
+		*ret_task = xyli_ended_take(ended);
 		return xyli_done(task, 0);
 	}
 	return ended->running ? next_begin(scope, task, ret_task) : xyli_done(task, -ENOENT);

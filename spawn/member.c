@@ -11,12 +11,16 @@
  *
  * A scope that is closing, or an heir of an earlier detaching, is moved as it is.
  */
+#include <errno.h>
+
 #include "spawn/scope.h"
 
 struct xyli_member *xyli_member_new(struct xyl_scope *scope, struct xyli_shard *shard)
 {
-	struct xyli_member *member = xyli_block_new(&shard->blocks, sizeof(*member));
+	struct xyli_member *member = NULL;
 
+	if (xyli_scope_is_open(scope))
+		member = xyli_block_new(&shard->blocks, sizeof(*member));
 	if (member)
 		member->scope = scope;
 	return member;
@@ -69,10 +73,11 @@ void xyli_scope_leave(struct xyl_task *task)
 {
 	struct xyli_member *member = task->member;
 	struct xyl_scope *scope = member->scope, *teller = xyli_scope_teller(scope);
-	ssize_t result = task->wait.aborted ? -ECANCELED : xyl_result(task);
+	ssize_t result = task->wait.aborted ? -ECANCELED : xyli_task_first_frame(task)->result;
 
 	task->member = NULL;
 	member_unlink(member);
+	member->scope = NULL; /* who holds it holds the task, nothing else */
 	if (teller)
 		xyli_ended_add(&teller->ended, member);
 	for (struct xyl_scope *s = scope; s; s = s->parent) {
@@ -126,7 +131,7 @@ static void scope_move_out(struct xyl_scope *from, struct xyl_scope *to)
 		xyli_ended_expect(&teller->ended, from->ended.running);
 	from->ended.running = 0;
 	from->live = 0;
-	xyli_ended_none(&from->ended);
+	xyli_ended_tell(&from->ended);
 	xyli_scope_wake(from);
 }
 

@@ -11,14 +11,6 @@
 
 #include <errno.h>
 
-/* An idle child is not on its parent's list: it is closed when one above it is. */
-bool xyli_scope_is_open(const struct xyl_scope *scope)
-{
-	while (scope && !scope->closed)
-		scope = scope->parent;
-	return !scope;
-}
-
 struct xyl_scope *xyl_scope_new(struct xyl_scope *parent)
 {
 	struct xyl_scope *scope;

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "rt/wait.h"
@@ -35,8 +36,9 @@ struct xyli_kept { /* one object */
 struct xyli_ended {			  /* for xyl_scope_next */
 	struct xyli_member *first, *last; /* whom nobody has asked for yet, in order */
 	struct xyli_waits waits;	  /* who asks; only while there is none of those */
-	size_t count, running, most;	  /* ended; to come; to come at one time */
-	bool asked, forgotten;
+	size_t count, running;		  /* ended; to come */
+	size_t room;			  /* the most that ran at one time; asked: no limit */
+	bool forgotten;
 };
 
 struct xyl_scope {
@@ -55,6 +57,14 @@ struct xyl_scope {
 	bool closed;
 	bool heir; /* nobody's: it keeps roots until the tasks that were detached have ended */
 };
+
+/* An idle child is not on its parent's list: it is closed when one above it is. */
+static inline bool xyli_scope_is_open(const struct xyl_scope *scope)
+{
+	while (scope && !scope->closed)
+		scope = scope->parent;
+	return !scope;
+}
 
 /* ---- the tree ------------------------------------------------------------------- */
 
@@ -86,20 +96,55 @@ bool xyli_scope_holds(const struct xyl_scope *scope, const struct xyl_task *task
 /* Who is told of the end of a task: an heir has nobody who could ask it. */
 static inline struct xyl_scope *xyli_scope_teller(struct xyl_scope *scope)
 {
-	while (scope && scope->heir)
+	while (scope && __builtin_expect(scope->heir, 0))
 		scope = scope->parent;
 	return scope;
 }
 
+#define XYLI_ENDED_ALL (SIZE_MAX / 2)
+#define XYLI_ENDED_MORE 64 /* kept besides as many as ran at one time */
+
 static inline void xyli_ended_expect(struct xyli_ended *ended, size_t tasks)
 {
 	ended->running += tasks;
-	if (ended->running > ended->most)
-		ended->most = ended->running;
+	if (ended->running > ended->room)
+		ended->room = ended->running;
 }
 
-void xyli_ended_add(struct xyli_ended *ended, struct xyli_member *member);
-void xyli_ended_none(struct xyli_ended *ended); /* none is to come: tell who asks */
+static inline struct xyl_task *xyli_ended_take(struct xyli_ended *ended)
+{
+	struct xyli_member *member = ended->first;
+
+	ended->first = member->next;
+	if (!ended->first)
+		ended->last = NULL;
+	member->next = NULL;
+	ended->count--;
+	return member->task;
+}
+
+/* Someone waits for it. */
+void xyli_ended_give(struct xyli_ended *ended, struct xyl_task *task);
+/* Is none to come?  Then tell who asks. */
+void xyli_ended_tell(struct xyli_ended *ended);
+
+static inline void xyli_ended_add(struct xyli_ended *ended, struct xyli_member *member)
+{
+	ended->running--;
+	if (__builtin_expect(ended->waits.first != NULL, 0)) {
+		xyli_ended_give(ended, member->task);
+		return;
+	}
+	if (ended->last)
+		ended->last->next = member;
+	else
+		ended->first = member;
+	ended->last = member;
+	if (++ended->count > ended->room + XYLI_ENDED_MORE) {
+		xyli_ended_take(ended);
+		ended->forgotten = true;
+	}
+}
 
 /* ---- owners --------------------------------------------------------------------- */
 

@@ -273,10 +273,10 @@ XYL_OP xyl_scope_close(struct xyl_scope *scope);
  * before they were asked for are kept, a close notwithstanding.
  * -ENOENT: none is left, neither running nor kept.
  *
- * A scope that nobody asks does not hoard.  Until the first call it keeps no more ended
- * tasks than have ever run in it at one time, or 64 if that is more, and forgets the oldest
- * beyond; the first call then gives -EOVERFLOW, once.  From the first call on, one that
- * gave -ENOENT included, all are kept until they are asked for. */
+ * A scope that nobody asks does not hoard.  Until the first call it keeps as many ended
+ * tasks as have ever run in it at one time and 64 more, and beyond that forgets the oldest;
+ * the first call then gives -EOVERFLOW, once.  From the first call on, one that gave
+ * -ENOENT included, all are kept until they are asked for. */
 XYL_OP xyl_scope_next(struct xyl_scope *scope, struct xyl_task **ret_task);
 
 /* Let its tasks run on: they become tasks of the parent, for which nothing changes but that
