@@ -103,6 +103,11 @@ void xyli_owners_idle(struct xyl_scope *parent)
 	owners_renew(parent); /* without memory it stays as it is */
 }
 
+size_t xyli_owners_places(const struct xyl_scope *parent)
+{
+	return parent->owners ? parent->owners->places : 0;
+}
+
 static struct xyl_scope *owner_new(struct xyl_scope *parent, uint64_t owner)
 {
 	struct xyl_scope *group = xyl_scope_new(parent);

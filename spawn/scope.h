@@ -151,4 +151,6 @@ static inline void xyli_ended_add(struct xyli_ended *ended, struct xyli_member *
 /* One of its children has nothing to end any more: most likely it is garbage. */
 void xyli_owners_idle(struct xyl_scope *parent);
 
+size_t xyli_owners_places(const struct xyl_scope *parent); /* how large the table is */
+
 #endif
