@@ -8,9 +8,9 @@
 
 enum { OWNERS = 10000 };
 
-SCOPE_TEST(the_tasks_of_one_owner_are_counted_and_dropped_and_the_others_stay)
+SCOPE_FRAME(drop_one)
 {
-	struct the_tasks_of_one_owner_are_counted_and_dropped_and_the_others_stay *self = frame;
+	struct drop_one *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -31,9 +31,14 @@ SCOPE_TEST(the_tasks_of_one_owner_are_counted_and_dropped_and_the_others_stay)
 	XYL_END(self->n);
 }
 
-SCOPE_TEST(an_owner_has_one_group_while_anybody_holds_it)
+TEST(the_tasks_of_one_owner_are_counted_and_dropped_and_the_others_stay)
 {
-	struct an_owner_has_one_group_while_anybody_holds_it *self = frame;
+	CHECK_EQ(RUN(drop_one), 0);
+}
+
+SCOPE_FRAME(hold_group)
+{
+	struct hold_group *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -53,9 +58,14 @@ SCOPE_TEST(an_owner_has_one_group_while_anybody_holds_it)
 	XYL_END(self->n);
 }
 
-SCOPE_TEST(a_group_that_closes_takes_nobody_until_it_is_empty_and_is_new_then)
+TEST(an_owner_has_one_group_while_anybody_holds_it)
 {
-	struct a_group_that_closes_takes_nobody_until_it_is_empty_and_is_new_then *self = frame;
+	CHECK_EQ(RUN(hold_group), 0);
+}
+
+SCOPE_FRAME(close_group)
+{
+	struct close_group *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -76,9 +86,14 @@ SCOPE_TEST(a_group_that_closes_takes_nobody_until_it_is_empty_and_is_new_then)
 	XYL_END(0);
 }
 
-SCOPE_TEST(a_closed_parent_has_no_new_groups)
+TEST(a_group_that_closes_takes_nobody_until_it_is_empty_and_is_new_then)
 {
-	struct a_closed_parent_has_no_new_groups *self = frame;
+	CHECK_EQ(RUN(close_group), 0);
+}
+
+SCOPE_FRAME(close_parent)
+{
+	struct close_parent *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -89,9 +104,14 @@ SCOPE_TEST(a_closed_parent_has_no_new_groups)
 	XYL_END(self->n);
 }
 
-SCOPE_TEST(a_group_has_groups_of_its_own)
+TEST(a_closed_parent_has_no_new_groups)
 {
-	struct a_group_has_groups_of_its_own *self = frame;
+	CHECK_EQ(RUN(close_parent), 0);
+}
+
+SCOPE_FRAME(nest_groups)
+{
+	struct nest_groups *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -105,9 +125,14 @@ SCOPE_TEST(a_group_has_groups_of_its_own)
 	XYL_END(self->n);
 }
 
-SCOPE_TEST(a_group_that_moved_away_while_it_closed_is_found_no_more)
+TEST(a_group_has_groups_of_its_own)
 {
-	struct a_group_that_moved_away_while_it_closed_is_found_no_more *self = frame;
+	CHECK_EQ(RUN(nest_groups), 0);
+}
+
+SCOPE_FRAME(move_group)
+{
+	struct move_group *self = frame;
 
 	XYL_BEGIN(self)
 	self->other = xyl_scope_new(NULL);
@@ -123,6 +148,11 @@ SCOPE_TEST(a_group_that_moved_away_while_it_closed_is_found_no_more)
 	xyl_future_set(self->gate, 0);
 	XYL_AWAIT(self->n, xyl_join(self->waiters[0]));
 	XYL_END(self->n);
+}
+
+TEST(a_group_that_moved_away_while_it_closed_is_found_no_more)
+{
+	CHECK_EQ(RUN(move_group), 0);
 }
 
 /* ---- many ------------------------------------------------------------------------------- */

@@ -5,9 +5,9 @@
 #include "tests/asyncs.h"
 #include "tests/scopes.h"
 
-SCOPE_TEST(detached_tasks_run_on_and_the_scope_is_empty_and_open)
+SCOPE_FRAME(detach_three)
 {
-	struct detached_tasks_run_on_and_the_scope_is_empty_and_open *self = frame;
+	struct detach_three *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -31,9 +31,14 @@ SCOPE_TEST(detached_tasks_run_on_and_the_scope_is_empty_and_open)
 	XYL_END(0);
 }
 
-SCOPE_TEST(a_failure_after_the_detaching_is_none_of_the_scope)
+TEST(detached_tasks_run_on_and_the_scope_is_empty_and_open)
 {
-	struct a_failure_after_the_detaching_is_none_of_the_scope *self = frame;
+	CHECK_EQ(RUN(detach_three), 0);
+}
+
+SCOPE_FRAME(detach_failure)
+{
+	struct detach_failure *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -45,11 +50,16 @@ SCOPE_TEST(a_failure_after_the_detaching_is_none_of_the_scope)
 	XYL_END(self->n);
 }
 
+TEST(a_failure_after_the_detaching_is_none_of_the_scope)
+{
+	CHECK_EQ(RUN(detach_failure), 0);
+}
+
 /* ---- where they go -------------------------------------------------------------------- */
 
-SCOPE_TEST(they_become_tasks_of_the_parent)
+SCOPE_FRAME(detach_to_parent)
 {
-	struct they_become_tasks_of_the_parent *self = frame;
+	struct detach_to_parent *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -70,9 +80,14 @@ SCOPE_TEST(they_become_tasks_of_the_parent)
 	XYL_END(0);
 }
 
-SCOPE_TEST(tasks_of_child_scopes_are_detached_too_and_the_children_stay)
+TEST(they_become_tasks_of_the_parent)
 {
-	struct tasks_of_child_scopes_are_detached_too_and_the_children_stay *self = frame;
+	CHECK_EQ(RUN(detach_to_parent), 0);
+}
+
+SCOPE_FRAME(detach_tree)
+{
+	struct detach_tree *self = frame;
 
 	XYL_BEGIN(self)
 	self->other = xyl_scope_new(NULL);
@@ -103,9 +118,14 @@ SCOPE_TEST(tasks_of_child_scopes_are_detached_too_and_the_children_stay)
 	XYL_END(self->n);
 }
 
-SCOPE_TEST(a_task_may_detach_the_scope_it_is_in_and_then_wait_for_it)
+TEST(tasks_of_child_scopes_are_detached_too_and_the_children_stay)
 {
-	struct a_task_may_detach_the_scope_it_is_in_and_then_wait_for_it *self = frame;
+	CHECK_EQ(RUN(detach_tree), 0);
+}
+
+SCOPE_FRAME(detach_own)
+{
+	struct detach_own *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -115,11 +135,16 @@ SCOPE_TEST(a_task_may_detach_the_scope_it_is_in_and_then_wait_for_it)
 	XYL_END(self->n);
 }
 
+TEST(a_task_may_detach_the_scope_it_is_in_and_then_wait_for_it)
+{
+	CHECK_EQ(RUN(detach_own), 0);
+}
+
 /* ---- who waits at that moment ------------------------------------------------------------ */
 
-SCOPE_TEST(joiners_get_the_first_failure_so_far_and_askers_that_none_is_left)
+SCOPE_FRAME(detach_from_waiters)
 {
-	struct joiners_get_the_first_failure_so_far_and_askers_that_none_is_left *self = frame;
+	struct detach_from_waiters *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -149,9 +174,14 @@ SCOPE_TEST(joiners_get_the_first_failure_so_far_and_askers_that_none_is_left)
 	XYL_END(0);
 }
 
-SCOPE_TEST(what_had_ended_before_is_still_given)
+TEST(joiners_get_the_first_failure_so_far_and_askers_that_none_is_left)
 {
-	struct what_had_ended_before_is_still_given *self = frame;
+	CHECK_EQ(RUN(detach_from_waiters), 0);
+}
+
+SCOPE_FRAME(detach_after_end)
+{
+	struct detach_after_end *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -168,11 +198,16 @@ SCOPE_TEST(what_had_ended_before_is_still_given)
 	XYL_END(self->n == -ENOENT ? 0 : -1);
 }
 
+TEST(what_had_ended_before_is_still_given)
+{
+	CHECK_EQ(RUN(detach_after_end), 0);
+}
+
 /* ---- beside a close ---------------------------------------------------------------------- */
 
-SCOPE_TEST(a_scope_that_is_closing_keeps_its_tasks)
+SCOPE_FRAME(detach_closing)
 {
-	struct a_scope_that_is_closing_keeps_its_tasks *self = frame;
+	struct detach_closing *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -191,9 +226,14 @@ SCOPE_TEST(a_scope_that_is_closing_keeps_its_tasks)
 	XYL_END(0);
 }
 
-SCOPE_TEST(a_child_that_is_closing_moves_to_the_parent_as_it_is)
+TEST(a_scope_that_is_closing_keeps_its_tasks)
 {
-	struct a_child_that_is_closing_moves_to_the_parent_as_it_is *self = frame;
+	CHECK_EQ(RUN(detach_closing), 0);
+}
+
+SCOPE_FRAME(detach_closing_child)
+{
+	struct detach_closing_child *self = frame;
 
 	XYL_BEGIN(self)
 	self->other = xyl_scope_new(NULL);
@@ -223,11 +263,16 @@ SCOPE_TEST(a_child_that_is_closing_moves_to_the_parent_as_it_is)
 	XYL_END(0);
 }
 
+TEST(a_child_that_is_closing_moves_to_the_parent_as_it_is)
+{
+	CHECK_EQ(RUN(detach_closing_child), 0);
+}
+
 /* ---- roots ------------------------------------------------------------------------------- */
 
-SCOPE_TEST(roots_last_as_long_as_the_tasks_that_were_detached_with_them)
+SCOPE_FRAME(detach_roots)
 {
-	struct roots_last_as_long_as_the_tasks_that_were_detached_with_them *self = frame;
+	struct detach_roots *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -253,9 +298,14 @@ SCOPE_TEST(roots_last_as_long_as_the_tasks_that_were_detached_with_them)
 	XYL_END(0);
 }
 
-SCOPE_TEST(roots_of_a_scope_without_tasks_are_dropped_at_once)
+TEST(roots_last_as_long_as_the_tasks_that_were_detached_with_them)
 {
-	struct roots_of_a_scope_without_tasks_are_dropped_at_once *self = frame;
+	CHECK_EQ(RUN(detach_roots), 0);
+}
+
+SCOPE_FRAME(detach_only_roots)
+{
+	struct detach_only_roots *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -267,9 +317,14 @@ SCOPE_TEST(roots_of_a_scope_without_tasks_are_dropped_at_once)
 	XYL_END(0);
 }
 
-SCOPE_TEST(roots_do_not_pile_up_with_a_parent_that_lives_on)
+TEST(roots_of_a_scope_without_tasks_are_dropped_at_once)
 {
-	struct roots_do_not_pile_up_with_a_parent_that_lives_on *self = frame;
+	CHECK_EQ(RUN(detach_only_roots), 0);
+}
+
+SCOPE_FRAME(detach_often)
+{
+	struct detach_often *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -290,9 +345,14 @@ SCOPE_TEST(roots_do_not_pile_up_with_a_parent_that_lives_on)
 	XYL_END(self->n);
 }
 
-SCOPE_TEST(what_was_detached_twice_still_holds_its_roots)
+TEST(roots_do_not_pile_up_with_a_parent_that_lives_on)
 {
-	struct what_was_detached_twice_still_holds_its_roots *self = frame;
+	CHECK_EQ(RUN(detach_often), 0);
+}
+
+SCOPE_FRAME(detach_twice)
+{
+	struct detach_twice *self = frame;
 
 	XYL_BEGIN(self)
 	self->other = xyl_scope_new(NULL);
@@ -321,9 +381,14 @@ SCOPE_TEST(what_was_detached_twice_still_holds_its_roots)
 	XYL_END(0);
 }
 
-SCOPE_TEST(a_parent_that_closes_drops_the_roots_of_what_was_detached_into_it)
+TEST(what_was_detached_twice_still_holds_its_roots)
 {
-	struct a_parent_that_closes_drops_the_roots_of_what_was_detached_into_it *self = frame;
+	CHECK_EQ(RUN(detach_twice), 0);
+}
+
+SCOPE_FRAME(detach_then_close)
+{
+	struct detach_then_close *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -335,4 +400,9 @@ SCOPE_TEST(a_parent_that_closes_drops_the_roots_of_what_was_detached_into_it)
 	CHECK(xyl_is_aborted(self->tasks[0]));
 	CHECK_EQ(xyl_root_count(), 0);
 	XYL_END(self->n);
+}
+
+TEST(a_parent_that_closes_drops_the_roots_of_what_was_detached_into_it)
+{
+	CHECK_EQ(RUN(detach_then_close), 0);
 }

@@ -8,9 +8,9 @@
 
 /* ---- who is given ------------------------------------------------------------------- */
 
-SCOPE_TEST(three_that_are_done_and_three_that_are_aborted_give_six_results)
+SCOPE_FRAME(next_mixed)
 {
-	struct three_that_are_done_and_three_that_are_aborted_give_six_results *self = frame;
+	struct next_mixed *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -42,9 +42,14 @@ SCOPE_TEST(three_that_are_done_and_three_that_are_aborted_give_six_results)
 	XYL_END(0);
 }
 
-SCOPE_TEST(they_come_in_the_order_in_which_they_ended)
+TEST(three_that_are_done_and_three_that_are_aborted_give_six_results)
 {
-	struct they_come_in_the_order_in_which_they_ended *self = frame;
+	CHECK_EQ(RUN(next_mixed), 0);
+}
+
+SCOPE_FRAME(next_in_order)
+{
+	struct next_in_order *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -63,9 +68,14 @@ SCOPE_TEST(they_come_in_the_order_in_which_they_ended)
 	XYL_END(0);
 }
 
-SCOPE_TEST(whoever_waits_is_given_the_one_that_ends_then)
+TEST(they_come_in_the_order_in_which_they_ended)
 {
-	struct whoever_waits_is_given_the_one_that_ends_then *self = frame;
+	CHECK_EQ(RUN(next_in_order), 0);
+}
+
+SCOPE_FRAME(next_waits)
+{
+	struct next_waits *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -82,10 +92,14 @@ SCOPE_TEST(whoever_waits_is_given_the_one_that_ends_then)
 	XYL_END(0);
 }
 
-SCOPE_TEST(of_several_who_ask_each_gets_one_and_the_last_is_told_that_none_is_left)
+TEST(whoever_waits_is_given_the_one_that_ends_then)
 {
-	struct of_several_who_ask_each_gets_one_and_the_last_is_told_that_none_is_left *self =
-		frame;
+	CHECK_EQ(RUN(next_waits), 0);
+}
+
+SCOPE_FRAME(next_for_three)
+{
+	struct next_for_three *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -105,9 +119,14 @@ SCOPE_TEST(of_several_who_ask_each_gets_one_and_the_last_is_told_that_none_is_le
 	XYL_END(0);
 }
 
-SCOPE_TEST(an_empty_scope_has_no_next_and_a_new_task_makes_one)
+TEST(of_several_who_ask_each_gets_one_and_the_last_is_told_that_none_is_left)
 {
-	struct an_empty_scope_has_no_next_and_a_new_task_makes_one *self = frame;
+	CHECK_EQ(RUN(next_for_three), 0);
+}
+
+SCOPE_FRAME(next_of_none)
+{
+	struct next_of_none *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -120,9 +139,14 @@ SCOPE_TEST(an_empty_scope_has_no_next_and_a_new_task_makes_one)
 	XYL_END(0);
 }
 
-SCOPE_TEST(a_child_keeps_its_own_for_whoever_asks_it)
+TEST(an_empty_scope_has_no_next_and_a_new_task_makes_one)
 {
-	struct a_child_keeps_its_own_for_whoever_asks_it *self = frame;
+	CHECK_EQ(RUN(next_of_none), 0);
+}
+
+SCOPE_FRAME(next_of_child)
+{
+	struct next_of_child *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -139,9 +163,14 @@ SCOPE_TEST(a_child_keeps_its_own_for_whoever_asks_it)
 	XYL_END(0);
 }
 
-SCOPE_TEST(who_is_in_a_scope_or_below_may_not_ask_it)
+TEST(a_child_keeps_its_own_for_whoever_asks_it)
 {
-	struct who_is_in_a_scope_or_below_may_not_ask_it *self = frame;
+	CHECK_EQ(RUN(next_of_child), 0);
+}
+
+SCOPE_FRAME(next_from_inside)
+{
+	struct next_from_inside *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -158,11 +187,16 @@ SCOPE_TEST(who_is_in_a_scope_or_below_may_not_ask_it)
 	XYL_END(0);
 }
 
+TEST(who_is_in_a_scope_or_below_may_not_ask_it)
+{
+	CHECK_EQ(RUN(next_from_inside), 0);
+}
+
 /* ---- cut short ------------------------------------------------------------------------ */
 
-SCOPE_TEST(who_ends_after_the_asker_was_aborted_goes_to_the_next)
+SCOPE_FRAME(next_aborted)
 {
-	struct who_ends_after_the_asker_was_aborted_goes_to_the_next *self = frame;
+	struct next_aborted *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -181,9 +215,14 @@ SCOPE_TEST(who_ends_after_the_asker_was_aborted_goes_to_the_next)
 	XYL_END(0);
 }
 
-SCOPE_TEST(a_bound_on_the_question_loses_nobody)
+TEST(who_ends_after_the_asker_was_aborted_goes_to_the_next)
 {
-	struct a_bound_on_the_question_loses_nobody *self = frame;
+	CHECK_EQ(RUN(next_aborted), 0);
+}
+
+SCOPE_FRAME(next_bounded)
+{
+	struct next_bounded *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -198,6 +237,11 @@ SCOPE_TEST(a_bound_on_the_question_loses_nobody)
 	CHECK_EQ(self->n, 0);
 	CHECK(self->got == self->tasks[0]);
 	XYL_END(0);
+}
+
+TEST(a_bound_on_the_question_loses_nobody)
+{
+	CHECK_EQ(RUN(next_bounded), 0);
 }
 
 struct opener {
@@ -241,9 +285,9 @@ TEST(an_answer_that_came_before_the_abort_is_kept)
 	drive_end(&driven);
 }
 
-SCOPE_TEST(a_question_for_later_is_answered)
+SCOPE_FRAME(next_later)
 {
-	struct a_question_for_later_is_answered *self = frame;
+	struct next_later *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -259,11 +303,16 @@ SCOPE_TEST(a_question_for_later_is_answered)
 	XYL_END(0);
 }
 
+TEST(a_question_for_later_is_answered)
+{
+	CHECK_EQ(RUN(next_later), 0);
+}
+
 /* ---- beside the other ways to wait ------------------------------------------------------- */
 
-SCOPE_TEST(who_asks_while_the_scope_is_closed_gets_each_and_then_none)
+SCOPE_FRAME(next_while_closing)
 {
-	struct who_asks_while_the_scope_is_closed_gets_each_and_then_none *self = frame;
+	struct next_while_closing *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -283,9 +332,14 @@ SCOPE_TEST(who_asks_while_the_scope_is_closed_gets_each_and_then_none)
 	XYL_END(0);
 }
 
-SCOPE_TEST(a_closed_scope_still_says_how_its_tasks_ended)
+TEST(who_asks_while_the_scope_is_closed_gets_each_and_then_none)
 {
-	struct a_closed_scope_still_says_how_its_tasks_ended *self = frame;
+	CHECK_EQ(RUN(next_while_closing), 0);
+}
+
+SCOPE_FRAME(next_of_closed)
+{
+	struct next_of_closed *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -299,13 +353,18 @@ SCOPE_TEST(a_closed_scope_still_says_how_its_tasks_ended)
 	XYL_END(0);
 }
 
+TEST(a_closed_scope_still_says_how_its_tasks_ended)
+{
+	CHECK_EQ(RUN(next_of_closed), 0);
+}
+
 /* ---- what is kept -------------------------------------------------------------------------- */
 
 enum { CROWD = 1000, STREAM = 10000, KEPT = 64 };
 
-SCOPE_TEST(a_crowd_that_ended_before_the_first_question_is_kept)
+SCOPE_FRAME(keep_crowd)
 {
-	struct a_crowd_that_ended_before_the_first_question_is_kept *self = frame;
+	struct keep_crowd *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -322,9 +381,14 @@ SCOPE_TEST(a_crowd_that_ended_before_the_first_question_is_kept)
 	XYL_END(0);
 }
 
-SCOPE_TEST(of_a_stream_that_nobody_asked_for_only_the_newest_are_kept)
+TEST(a_crowd_that_ended_before_the_first_question_is_kept)
 {
-	struct of_a_stream_that_nobody_asked_for_only_the_newest_are_kept *self = frame;
+	CHECK_EQ(RUN(keep_crowd), 0);
+}
+
+SCOPE_FRAME(keep_newest)
+{
+	struct keep_newest *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -344,9 +408,14 @@ SCOPE_TEST(of_a_stream_that_nobody_asked_for_only_the_newest_are_kept)
 	XYL_END(0);
 }
 
-SCOPE_TEST(from_the_first_question_on_all_are_kept)
+TEST(of_a_stream_that_nobody_asked_for_only_the_newest_are_kept)
 {
-	struct from_the_first_question_on_all_are_kept *self = frame;
+	CHECK_EQ(RUN(keep_newest), 0);
+}
+
+SCOPE_FRAME(keep_all)
+{
+	struct keep_all *self = frame;
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
@@ -362,6 +431,11 @@ SCOPE_TEST(from_the_first_question_on_all_are_kept)
 		CHECK_EQ(xyl_result(self->got), self->i);
 	}
 	XYL_END(0);
+}
+
+TEST(from_the_first_question_on_all_are_kept)
+{
+	CHECK_EQ(RUN(keep_all), 0);
 }
 
 /* ---- what is let go ------------------------------------------------------------------------- */

@@ -92,22 +92,16 @@ __attribute__((unused)) static xyl_step close_scope(void *frame)
 	XYL_END(self->n);
 }
 
-/* Each test is one async function with what it needs in this frame. */
-#define SCOPE_TEST(name)                                              \
+/* Most tests are one async function with what it needs in this frame. */
+#define SCOPE_FRAME(name)                                             \
 	struct name {                                                 \
 		struct xyl_frame frame;                               \
 		struct xyl_scope *scope, *child, *grandchild, *other; \
 		struct xyl_task *tasks[8], *waiters[4], *got;         \
 		struct xyl_future *gate, *second, *later;             \
-		struct xyl_weak **weak;                               \
 		ssize_t n;                                            \
 		int i;                                                \
 	};                                                            \
-	static xyl_step name(void *frame);                            \
-	TEST(name)                                                    \
-	{                                                             \
-		CHECK_EQ(RUN(name), 0);                               \
-	}                                                             \
 	static xyl_step name(void *frame)
 
 #endif
