@@ -8,8 +8,8 @@
  * A scope that nobody ever asks must not pile up what has ended.  So before the first
  * question it keeps no more of them than it has had running at one time, and a few: about
  * what its own tasks have taken up already.  Who spawns a crowd and asks later loses
- * nothing; of an endless stream only the newest stay.  Had some to go, the first question
- * is told.
+ * nothing; of an endless stream only the newest stay, and of a scope that was closed none.
+ * Had some to go, the first question is told.
  */
 #include <errno.h>
 
@@ -19,6 +19,14 @@ struct next { /* a question */
 	struct xyl_scope *scope;
 	struct xyl_task **ret_task;
 };
+
+void xyli_ended_forget(struct xyli_ended *ended)
+{
+	while (ended->first && ended->room != XYLI_ENDED_ALL) {
+		xyli_ended_take(ended);
+		ended->forgotten = true;
+	}
+}
 
 void xyli_ended_tell(struct xyli_ended *ended)
 {

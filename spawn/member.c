@@ -66,6 +66,8 @@ static void scope_empty(struct xyl_scope *scope)
 {
 	if (scope->closed || scope->heir)
 		xyli_scope_drop_roots(scope);
+	if (scope->closed)
+		xyli_ended_forget(&scope->ended);
 	xyli_scope_wake(scope);
 }
 

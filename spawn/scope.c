@@ -207,6 +207,7 @@ xyl_pending xyl_scope_close(struct xyl_scope *scope)
 	xyl_scope_abort(scope);
 	if (scope->live)
 		return scope_wait(scope, task, &close_wait);
+	xyli_ended_forget(&scope->ended);
 	xyli_scope_drop_roots(scope);
 	xyli_scope_relist(scope);
 	return xyli_done(task, 0);

@@ -123,6 +123,9 @@ static inline struct xyl_task *xyli_ended_take(struct xyli_ended *ended)
 	return member->task;
 }
 
+/* It has been closed and is empty: if nobody has asked yet, nobody will. */
+void xyli_ended_forget(struct xyli_ended *ended);
+
 /* Someone waits for it. */
 void xyli_ended_give(struct xyli_ended *ended, struct xyl_task *task);
 /* Is none to come?  Then tell who asks. */

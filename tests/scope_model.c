@@ -280,7 +280,7 @@ struct walk {
 	struct xyl_frame frame;
 	struct model *model;
 	struct xyl_task *got;
-	int step, scope, i;
+	int step, scope, i, asked;
 	ssize_t n;
 };
 
@@ -374,9 +374,16 @@ static xyl_step walk(void *frame)
 	self->model = xyl_new(struct model);
 	while (!self->model->scope_count)
 		both_new(self->model);
+	XYL_AWAIT(self->n, xyl_scope_next(self->model->scopes[self->asked++].scope, &self->got));
 	for (self->step = 0; self->step < STEPS; self->step++) {
 		self->scope = (int)(test_random() % (unsigned)self->model->scope_count);
 		walk_step(self);
+		while (self->asked < self->model->scope_count) { /* from here on all are kept */
+			self->i = self->asked++;
+			XYL_AWAIT(self->n,
+				  xyl_scope_next(self->model->scopes[self->i].scope, &self->got));
+			CHECK_EQ(self->n, -ENOENT);
+		}
 		if (test_random() % 32 == 0) {
 			XYL_AWAIT(self->n,
 				  xyl_call(walk_close, .model = self->model, .scope = self->scope));

@@ -343,6 +343,8 @@ SCOPE_FRAME(next_of_closed)
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
+	XYL_AWAIT(self->n, xyl_scope_next(self->scope, &self->got));
+	CHECK_EQ(self->n, -ENOENT);
 	self->tasks[0] = xyl_scope_spawn(self->scope, sleep_for, .ns = LONG_NS);
 	XYL_AWAIT(self->n, xyl_scope_close(self->scope));
 	XYL_AWAIT(self->n, xyl_scope_next(self->scope, &self->got));
@@ -353,9 +355,36 @@ SCOPE_FRAME(next_of_closed)
 	XYL_END(0);
 }
 
-TEST(a_closed_scope_still_says_how_its_tasks_ended)
+TEST(a_closed_scope_that_was_asked_before_still_says_how_its_tasks_ended)
 {
 	CHECK_EQ(RUN(next_of_closed), 0);
+}
+
+SCOPE_FRAME(next_too_late)
+{
+	struct next_too_late *self = frame;
+
+	XYL_BEGIN(self)
+	self->scope = xyl_scope_new(NULL);
+	xyl_scope_spawn(self->scope, sleep_for, .ns = LONG_NS);
+	XYL_AWAIT(self->n, xyl_scope_close(self->scope));
+	XYL_AWAIT(self->n, xyl_scope_next(self->scope, &self->got));
+	CHECK_EQ(self->n, -EOVERFLOW);
+	XYL_AWAIT(self->n, xyl_scope_next(self->scope, &self->got));
+	CHECK_EQ(self->n, -ENOENT);
+	CHECK(!self->got);
+	self->scope = xyl_scope_new(NULL);
+	self->tasks[0] = xyl_scope_spawn(self->scope, give);
+	XYL_AWAIT(self->n, xyl_join(self->tasks[0]));
+	XYL_AWAIT(self->n, xyl_scope_close(self->scope)); /* it is empty already */
+	XYL_AWAIT(self->n, xyl_scope_next(self->scope, &self->got));
+	CHECK_EQ(self->n, -EOVERFLOW);
+	XYL_END(0);
+}
+
+TEST(a_scope_that_was_closed_before_the_first_question_has_forgotten)
+{
+	CHECK_EQ(RUN(next_too_late), 0);
 }
 
 /* ---- what is kept -------------------------------------------------------------------------- */

@@ -270,13 +270,14 @@ XYL_OP xyl_scope_close(struct xyl_scope *scope);
  * which they end: 0, and *ret_task; xyl_is_aborted and xyl_result say how it went.  Each is
  * given once; any number of tasks may ask, first come first served.  An abort or a bound
  * while it waits loses nobody: who ends later goes to the next who asks.  Tasks that ended
- * before they were asked for are kept, a close notwithstanding.
+ * before they were asked for are kept.
  * -ENOENT: none is left, neither running nor kept.
  *
  * A scope that nobody asks does not hoard.  Until the first call it keeps as many ended
  * tasks as have ever run in it at one time and 64 more, and beyond that forgets the oldest;
- * the first call then gives -EOVERFLOW, once.  From the first call on, one that gave
- * -ENOENT included, all are kept until they are asked for. */
+ * when it has been closed, all.  The first call then gives -EOVERFLOW, once.  From the first
+ * call on, one that gave -ENOENT included, all are kept until they are asked for, a close
+ * notwithstanding. */
 XYL_OP xyl_scope_next(struct xyl_scope *scope, struct xyl_task **ret_task);
 
 /* Let its tasks run on: they become tasks of the parent, for which nothing changes but that
