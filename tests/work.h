@@ -75,6 +75,7 @@ struct work {
 	struct xyl_frame frame;
 	xyl_async_fn *part;
 	struct xyl_scope *scope;
+	struct xyl_task *ended;
 	struct xyl_future *future;
 	struct xyl_io *io, *peer;
 	struct xyl_interval *interval;
@@ -170,10 +171,23 @@ static xyl_step tasks(void *frame)
 
 static void scope_fill(struct work *self)
 {
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 10; i++)
 		done(self, xyl_scope_root(self->scope, self->scope), 0);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 10; i++)
 		made(self, xyl_scope_spawn(self->scope, child));
+}
+
+static void groups_fill(struct work *self)
+{
+	for (uint64_t i = 0; i < 3; i++) {
+		struct xyl_scope *group = xyl_scope_of(self->scope, i);
+
+		if (!made(self, group))
+			continue;
+		made(self, xyl_scope_spawn(group, child));
+		if (i == 0)
+			done(self, xyl_scope_root(group, group), 0);
+	}
 }
 
 static xyl_step scopes(void *frame)
@@ -188,6 +202,14 @@ static xyl_step scopes(void *frame)
 	XYL_AWAIT(self->n, xyl_scope_join(self->scope));
 	done(self, self->n, 0);
 	scope_fill(self);
+	do
+		XYL_AWAIT(self->n, xyl_scope_next(self->scope, &self->ended));
+	while (self->n == 0);
+	done(self, self->n, -ENOENT);
+	groups_fill(self);
+	xyl_scope_detach(self->scope);
+	CHECK_EQ(xyl_scope_count(self->scope), 0);
+	groups_fill(self);
 	XYL_AWAIT(self->n, xyl_scope_close(self->scope));
 	CHECK_EQ(self->n, 0);
 	CHECK_EQ(xyl_scope_count(self->scope), 0);

@@ -243,19 +243,67 @@ XYL_API unsigned xyl_shard(void);			/* the caller's shard number */
 XYL_API unsigned xyl_shard_count(void);
 
 /* ---- scopes: tasks and roots that end together ----------------------------
- * Called on the shard that made the scope.  A task leaves its scope when it ends.
- * A closed scope takes no more tasks (NULL) or roots (-EINVAL).  Joining or closing
- * a scope that the caller is in itself gives -EDEADLK. */
+ * Called on the shard that made the scope, from a task or a finalizer.  A task leaves its
+ * scope when it ends.  A closed scope takes no more tasks (NULL), roots (-EINVAL) or child
+ * scopes (NULL).  Waiting for a scope that the caller is in itself, or in a child of it
+ * (join, close, next), gives -EDEADLK. */
 
 struct xyl_scope;
 XYL_API struct xyl_scope *xyl_scope_new(struct xyl_scope *parent);	/* NULL: none */
 #define xyl_scope_spawn(scope, fn, ...) \
 	xyli_spawn(scope, XYL_HERE, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
-XYL_API int xyl_scope_root(struct xyl_scope *scope, void *obj);	/* kept until the scope ends */
+
+/* Kept until the scope, or one above it, has been closed and its last task has ended; or
+ * until the scope is detached (see there). */
+XYL_API int xyl_scope_root(struct xyl_scope *scope, void *obj);
+
 XYL_API size_t xyl_scope_count(const struct xyl_scope *scope);	/* tasks still running, children's too */
 XYL_API void xyl_scope_abort(struct xyl_scope *scope);		/* reaches child scopes too */
 XYL_OP xyl_scope_join(struct xyl_scope *scope);		/* all; 0 or the first failure */
-XYL_OP xyl_scope_close(struct xyl_scope *scope);	/* abort, join, drop the roots */
+
+/* Takes no more, aborts all, and gives 0 when the last has ended and the roots are dropped;
+ * child scopes likewise.  Neither an abort nor a bound cuts it short.  A second closer
+ * waits for the same. */
+XYL_OP xyl_scope_close(struct xyl_scope *scope);
+
+/* The next of the scope's own tasks (not its children's) that has ended, in the order in
+ * which they end: 0, and *ret_task; xyl_is_aborted and xyl_result say how it went.  Each is
+ * given once; any number of tasks may ask, first come first served.  An abort or a bound
+ * while it waits loses nobody: who ends later goes to the next who asks.  Tasks that ended
+ * before they were asked for are kept.
+ * -ENOENT: none is left, neither running nor kept.
+ *
+ * A scope that nobody asks does not hoard.  Until the first call it keeps as many ended
+ * tasks as have ever run in it at one time and 64 more, and beyond that forgets the oldest;
+ * when it has been closed, all.  The first call then gives -EOVERFLOW, once.  From the first
+ * call on, one that gave -ENOENT included, all are kept until they are asked for, a close
+ * notwithstanding. */
+XYL_OP xyl_scope_next(struct xyl_scope *scope, struct xyl_task **ret_task);
+
+/* Let its tasks run on: they become tasks of the parent, for which nothing changes but that
+ * its xyl_scope_next will give them, or of no scope if there is none.  The tasks of child
+ * scopes do too.  All roots of these scopes go with them and are dropped when the last of
+ * them has ended, at once if there is none.
+ *
+ * The scope, and each child, then stands there as if they had all ended, open and empty:
+ * joiners get 0, or the first failure there was; who waits in xyl_scope_next gets -ENOENT;
+ * what had ended before is kept.  A child scope that is being closed is not emptied: it
+ * moves to the parent as it is.  On a closed scope it does nothing: who closes is never
+ * outlived. */
+XYL_API void xyl_scope_detach(struct xyl_scope *scope);
+
+/* Tasks by their owner: a user, a peer, whatever has a number.  The child scope of that
+ * number, made if there is none:
+ *
+ *	xyl_scope_spawn(xyl_scope_of(server, user), request, .peer = io);
+ *	xyl_scope_count(xyl_scope_of(server, user))
+ *	xyl_scope_abort(xyl_scope_of(server, user));
+ *
+ * It is the same one for as long as it has tasks or roots, or anybody holds it; beyond, it
+ * costs nothing.  When it has been closed, and its last task has ended, the next call makes
+ * a new one.  A number that is an address does not keep what is there.  Finding it does not
+ * depend on how many there are.  NULL: no memory, or the parent is closed. */
+XYL_API struct xyl_scope *xyl_scope_of(struct xyl_scope *parent, uint64_t owner);
 
 /* ---- futures: a result that arrives once ---------------------------------- */
 
