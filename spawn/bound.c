@@ -220,12 +220,14 @@ xyl_pending xyli_bound_now(struct xyl_task *task, xyl_pending op)
 xyl_pending xyl_within(xyl_pending op, int64_t ns)
 {
 	struct xyl_task *task = xyl_self();
+	const struct xyli_shard *shard;
 	int64_t when;
 
 	if (!task)
 		xyli_misuse("xyl_within", "called outside a task");
+	shard = task->wait.shard;
 	if (!xyli_bound_is_needed(task, op))
 		return op;
-	when = ns > 0 ? xyli_clock_add(xyli_clock(), ns) : task->wait.shard->now;
+	when = ns > 0 ? xyli_clock_add(xyli_shard_clock(shard), ns) : shard->now;
 	return clock_set(task, op, when, &clock_kind);
 }

@@ -20,7 +20,6 @@
 #include "rt/wait.h"
 #include "xylem/xylem.h"
 
-struct xyli_agent;
 struct xyli_bound;
 struct xyli_member;
 
@@ -80,6 +79,8 @@ struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xy
 				       const void *init);
 void xyli_task_arrive(struct xyl_task *task);
 
+ssize_t xyli_join_result(const struct xyl_task *joined); /* of a finished one */
+
 /* A frame in a block of its own, for a call. */
 struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn,
 				 const void *init);
@@ -96,12 +97,10 @@ bool xyli_bounds_reach(struct xyl_task *task);
 /* Hand the bounds set on the current await, or on `callee`, to another task. */
 void xyli_bounds_move(struct xyl_task *from, struct xyl_task *to, struct xyl_frame *callee);
 
-void xyli_scope_leave(struct xyl_task *task);
+/* NULL: no memory, or the scope is closed. */
 struct xyli_member *xyli_member_new(struct xyl_scope *scope, struct xyli_shard *shard);
 void xyli_scope_enter(struct xyli_member *member, struct xyl_task *task);
-bool xyli_scope_is_open(const struct xyl_scope *scope);
-/* It is given the first failure when the last task has left, or at a close with none in it. */
-void xyli_scope_tell(struct xyl_scope *scope, struct xyli_agent *agent);
+void xyli_scope_leave(struct xyl_task *task);
 
 /* ---- at the start of every operation ------------------------------------------- */
 

@@ -22,6 +22,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "spawn/scope.h"
+
 struct root {
 	struct xyl_cancel token; /* first */
 	struct xyli_lock lock;
