@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -68,13 +69,13 @@ func abortAndJoin(n int, wait waits, stride int, together bool) float64 {
 
 func spawnVictims(wait waits, ch chan int64) []victim {
 	victims := make([]victim, batch)
-	parked := 0
+	var parked atomic.Int64
 	for i := range victims {
 		ctx, cancel := context.WithCancel(context.Background())
 		aborted := make(chan bool, 1)
 		victims[i] = victim{cancel, aborted}
 		go func() {
-			parked++
+			parked.Add(1)
 			aborted <- wait(ctx, ch)
 		}()
 	}

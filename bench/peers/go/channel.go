@@ -4,6 +4,7 @@ package main
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,7 +41,7 @@ func stream(n, ends, capacity int) float64 {
 	ch := make(chan int64, capacity)
 	each := n / ends
 	n = each * ends
-	received, sum := 0, int64(0)
+	var received, sum atomic.Int64
 
 	senders.Add(ends)
 	receivers.Add(ends)
@@ -53,13 +54,13 @@ func stream(n, ends, capacity int) float64 {
 			senders.Done()
 		}()
 		go func() {
-			mine, mySum := 0, int64(0)
+			mine, mySum := int64(0), int64(0)
 			for value := range ch {
 				mine++
 				mySum += value
 			}
-			received += mine
-			sum += mySum
+			received.Add(mine)
+			sum.Add(mySum)
 			receivers.Done()
 		}()
 	}
@@ -68,7 +69,7 @@ func stream(n, ends, capacity int) float64 {
 	close(ch)
 	receivers.Wait()
 	ns := nsEach(t0, n)
-	check(received == n, "each number arrived once")
-	check(sum == int64(n)*int64(n-1)/2, "they are those sent")
+	check(received.Load() == int64(n), "each number arrived once")
+	check(sum.Load() == int64(n)*int64(n-1)/2, "they are those sent")
 	return ns
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -69,8 +70,8 @@ func print(question string, figure float64, unit string) {
 }
 
 // Lets the other goroutines run until as many have counted themselves, and once more.
-func untilParked(parked *int, n int) {
-	for *parked < n {
+func untilParked(parked *atomic.Int64, n int64) {
+	for parked.Load() < n {
 		runtime.Gosched()
 	}
 	runtime.Gosched()

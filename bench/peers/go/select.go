@@ -4,6 +4,7 @@ package main
 
 import (
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,32 +72,33 @@ func allReady(n int) float64 {
 // hence "nearly".
 func woken(n int) float64 {
 	c := newChans(1)
-	done := make(chan bool)
-	received, sum, behind := 0, int64(0), 0
+	sums := make(chan int64)
+	var received atomic.Int64
 	go func() {
+		sum := int64(0)
 		for {
 			value, _ := c.choose()
 			if value < 0 {
 				break
 			}
-			received++
+			received.Add(1)
 			sum += value
 		}
-		done <- true
+		sums <- sum
 	}()
 	runtime.Gosched()
+	behind := 0
 	t0 := time.Now()
-	for i := 0; i < n; i++ {
-		c[i%4] <- int64(i)
+	for i := int64(0); i < int64(n); i++ {
+		c[i%4] <- i
 		runtime.Gosched()
-		if received != i+1 {
+		if received.Load() != i+1 {
 			behind++
 		}
 	}
 	each := nsEach(t0, n)
 	check(behind <= n/50, "the select was parked nearly each time")
 	c[0] <- -1
-	<-done
-	check(sum == int64(n)*int64(n-1)/2, "what was sent arrived")
+	check(<-sums == int64(n)*int64(n-1)/2, "what was sent arrived")
 	return each
 }

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -24,24 +26,23 @@ func random(state *uint64) uint64 {
 func sleeps(n int) {
 	n = count(n, 100000)
 	state := uint64(88172645463325252)
-	rested, results := 0, make(chan int)
+	var rested atomic.Int64
+	var all sync.WaitGroup
 	t0 := cpuNow()
+	all.Add(n)
 	for i := 0; i < n; i++ {
 		ns := time.Millisecond + time.Duration(random(&state)%uint64(49*time.Millisecond))
 		go func() {
 			began := time.Now()
 			time.Sleep(ns)
 			if time.Since(began) >= ns {
-				results <- 1
-			} else {
-				results <- 0
+				rested.Add(1)
 			}
+			all.Done()
 		}()
 	}
-	for i := 0; i < n; i++ {
-		rested += <-results
-	}
+	all.Wait()
 	cpu := cpuNow() - t0
-	check(rested == n, "each slept as long as it was to")
+	check(rested.Load() == int64(n), "each slept as long as it was to")
 	print("100 000 sleeps of 1-50 ms, CPU", float64(cpu)/1e6, "ms")
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,20 +22,19 @@ func token(n int) {
 
 func fire() time.Duration {
 	ctx, cancel := context.WithCancel(context.Background())
-	parked, woken := 0, 0
+	var parked, woken atomic.Int64
 	last := make(chan time.Time, 1)
 	for i := 0; i < waiters; i++ {
 		go func() {
-			parked++
+			parked.Add(1)
 			<-ctx.Done()
-			woken++
-			if woken == waiters {
+			if woken.Add(1) == waiters {
 				last <- time.Now()
 			}
 		}()
 	}
 	untilParked(&parked, waiters)
-	check(woken == 0, "all wait")
+	check(woken.Load() == 0, "all wait")
 	t0 := time.Now()
 	cancel()
 	return (<-last).Sub(t0)
