@@ -12,7 +12,7 @@ set -eu
 rounds=${ROUNDS:-5}
 build=$(realpath "${1:?usage: peers.sh BUILD_DIR [NAME...]}")
 shift
-test $# -gt 0 || set -- yield spawn abort channel token sleeps
+test $# -gt 0 || set -- yield spawn abort channel select token sleeps
 
 here=$(realpath "$(dirname "$0")")/peers
 peers=$(dirname "$build")/peers

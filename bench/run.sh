@@ -11,7 +11,7 @@ set -eu
 
 build=${1:?usage: run.sh BUILD_DIR [NAME...]}
 shift
-test $# -gt 0 || set -- floor yield spawn call root abort channel token sleeps \
+test $# -gt 0 || set -- floor yield spawn call root abort channel select token sleeps \
 	park idle read4k roundtrip pause receive echo
 
 TMPDIR=$(mktemp -d)
@@ -32,6 +32,7 @@ aims() {
 	channel round trip, capacity 1|ns|<=|35
 	channel 1 to 1, capacity 64|M/s|>=|110
 	channel 4 to 4, capacity 1024|M/s|>=|110
+	select, 4 channels ready|ns|<=|60
 	token fired, 10 000 waiters, each|ns|<=|60
 	100 000 sleeps of 1-50 ms, CPU|ms|<=|80
 	task parked, resident|B|<=|224
