@@ -10,7 +10,7 @@ set -eu
 
 build=${1:?usage: run.sh BUILD_DIR [NAME...]}
 shift
-test $# -gt 0 || set -- floor yield spawn call root abort park idle read4k roundtrip pause receive echo
+test $# -gt 0 || set -- floor yield spawn call root abort cancel park idle read4k roundtrip pause receive echo
 
 TMPDIR=$(mktemp -d)
 export TMPDIR
@@ -26,6 +26,9 @@ aims() {
 	root added and dropped|ns|<=|10
 	abort+join, asleep|ns|<=|150
 	abort+join, in recv|ns|<=|1200
+	fire, 10 000 wait|ns|<=|60
+	fire, 10 000 wait below|ns|<=|60
+	fired in a thread, p99|us|<=|1000
 	task parked, resident|B|<=|224
 	task asleep, resident|B|<=|256
 	idle connection, live|B|<=|1024

@@ -91,11 +91,46 @@ static struct xyli_post *oldest_first(struct xyli_post *newest)
 	return oldest;
 }
 
+/* All there is, oldest first. */
+static struct xyli_post *posts_take(struct xyli_inbox *inbox)
+{
+	struct xyli_post *first = inbox->kept, **end = &first;
+
+	inbox->kept = NULL;
+	while (*end)
+		end = &(*end)->next;
+	*end = oldest_first(atomic_exchange_explicit(&inbox->newest, NULL, memory_order_acquire));
+	return first;
+}
+
+/* The link to it, among those that were kept. */
+static struct xyli_post **post_find(struct xyli_inbox *inbox, const struct xyli_post *post)
+{
+	struct xyli_post **link = &inbox->kept;
+
+	while (*link && *link != post)
+		link = &(*link)->next;
+	return *link ? link : NULL;
+}
+
+/* Recalled in the order in which they came, as when a crowd leaves, each is found at once. */
+void xyli_inbox_recall(struct xyli_inbox *inbox, struct xyli_post *post)
+{
+	struct xyli_post **link;
+
+	while (!(link = post_find(inbox, post))) {
+		if (!atomic_load_explicit(&inbox->newest, memory_order_relaxed))
+			sched_yield(); /* its sender has said so, and has not come to post it */
+		inbox->kept = posts_take(inbox);
+	}
+	*link = post->next;
+	post->next = NULL;
+}
+
 void xyli_inbox_deliver(struct xyli_inbox *inbox)
 {
-	struct xyli_post *post;
+	struct xyli_post *post = posts_take(inbox);
 
-	post = oldest_first(atomic_exchange_explicit(&inbox->newest, NULL, memory_order_acquire));
 	while (post) {
 		struct xyli_post *next = post->next;
 
@@ -108,7 +143,7 @@ void xyli_inbox_deliver(struct xyli_inbox *inbox)
 bool xyli_inbox_sleep(struct xyli_inbox *inbox)
 {
 	atomic_store(&inbox->asleep, true);
-	if (atomic_load(&inbox->newest) == NULL)
+	if (atomic_load(&inbox->newest) == NULL && !inbox->kept)
 		return true;
 	atomic_store(&inbox->asleep, false);
 	return false;

@@ -22,6 +22,7 @@
 #include "roots/root.h"
 #include "rt/buffers.h"
 #include "rt/hostile.h"
+#include "rt/lock.h"
 #include "rt/ring.h"
 
 #define ENTRIES_DEFAULT 1024
@@ -140,6 +141,7 @@ static void shard_init(struct xyli_shard *shard, const struct xyl_config *config
 	shard->busy = config->busy;
 	shard->sqe_flags = (uint8_t)xyli_check_setting("XYL_SQE_FLAGS", 0);
 	shard->now = xyli_clock();
+	shard->ties.state = (uint64_t)shard->now;
 	shard->bell.kind = &bell_kind;
 	shard->bell.opcode = IORING_OP_READ;
 	shard->bell.internal = true;
@@ -156,6 +158,7 @@ struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_erro
 	if (r < 0)
 		goto fail;
 	xyli_heap_start();
+	xyli_locks_start();
 	xyli_heap_size(config->heap_start_bytes ? config->heap_start_bytes : HEAP_START_DEFAULT,
 		       config->heap_limit_bytes);
 	xyli_pace_floor(config->gc_floor_bytes);
@@ -216,7 +219,7 @@ static void shard_must_be_empty(const struct xyli_shard *shard)
 	XYLI_MUST(xyli_table_count(&shard->ops) == 0);
 	XYLI_MUST(!shard->backlog.first && !shard->crowd.first);
 	XYLI_MUST(!shard->cancels.first && !shard->retries.first);
-	XYLI_MUST(shard->timers.count == 0);
+	XYLI_MUST(shard->timers.count == 0 && shard->chores.count == 0);
 }
 
 void xyli_shard_close(struct xyli_shard *shard)
@@ -228,6 +231,16 @@ void xyli_shard_close(struct xyli_shard *shard)
 	xyli_roots_release(shard->roots);
 	xyli_blocks_drop(&shard->blocks); /* a finished task may be held, and holds its shard */
 	shard_unanchor(shard);
+}
+
+int64_t xyli_shard_due(const struct xyli_shard *shard)
+{
+	int64_t when = xyli_warp_real(&shard->warp, xyli_timers_next(&shard->timers));
+	int64_t chore = xyli_timers_next(&shard->chores);
+
+	if (when > chore)
+		when = chore;
+	return when < shard->deadline ? when : shard->deadline;
 }
 
 /* ---- running it ----------------------------------------------------------------- */
@@ -356,6 +369,7 @@ void xyli_shard_check(struct xyli_shard *shard)
 {
 	xyli_table_check(&shard->tasks);
 	xyli_timers_check(&shard->timers);
+	xyli_timers_check(&shard->chores);
 	ops_check(shard);
 	XYLI_MUST(!shard->running);
 	if (shard->buffers)

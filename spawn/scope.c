@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#include "spawn/give.h"
+
 struct xyl_scope *xyl_scope_new(struct xyl_scope *parent)
 {
 	struct xyl_scope *scope;
@@ -74,7 +76,7 @@ void xyli_scope_unlist(struct xyl_scope *scope)
 void xyli_scope_relist(struct xyl_scope *scope)
 {
 	for (; scope->parent; scope = scope->parent) {
-		bool wanted = scope->live || scope->roots || scope->children;
+		bool wanted = scope->live || scope->roots || scope->children || scope->waits.first;
 
 		if (wanted && !scope->listed)
 			xyli_scope_list(scope);
@@ -157,8 +159,12 @@ static void scope_wait_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_waits_replace(&scope->waits, from, to);
 }
 
-static const struct xyli_wait_kind join_wait = { "scope join", scope_wait_cancel, scope_wait_move };
-static const struct xyli_wait_kind close_wait = { "scope close", scope_wait_stay, scope_wait_move };
+static const struct xyli_wait_kind join_wait = { .name = "scope join",
+						 .cancel = scope_wait_cancel,
+						 .move = scope_wait_move };
+static const struct xyli_wait_kind close_wait = { .name = "scope close",
+						  .cancel = scope_wait_stay,
+						  .move = scope_wait_move };
 
 void xyli_scope_wake(struct xyl_scope *scope)
 {
@@ -166,7 +172,7 @@ void xyli_scope_wake(struct xyl_scope *scope)
 		struct xyli_wait *wait = scope->waits.first;
 
 		xyli_waits_remove(&scope->waits, wait);
-		xyli_wake(wait, wait->kind == &close_wait ? 0 : scope->failure);
+		xyli_give(wait, wait->kind == &close_wait ? 0 : scope->failure);
 	}
 }
 
@@ -191,10 +197,24 @@ xyl_pending xyl_scope_join(struct xyl_scope *scope)
 	return scope_wait(scope, task, &join_wait);
 }
 
+void xyli_scope_tell(struct xyl_scope *scope, struct xyli_agent *agent)
+{
+	if (scope->live == 0 && !xyli_scope_is_open(scope)) {
+		xyli_give(&agent->wait, scope->failure);
+		return;
+	}
+	agent->wait.on = scope;
+	xyli_waits_append(&scope->waits, &agent->wait);
+	xyli_scope_relist(scope);
+}
+
 static void scope_shut(struct xyl_scope *scope)
 {
-	for (struct xyl_scope *s = scope; s; s = xyli_scope_following(s, scope))
+	for (struct xyl_scope *s = scope; s; s = xyli_scope_following(s, scope)) {
 		s->closed = true;
+		if (s->live == 0)
+			xyli_scope_wake(s);
+	}
 }
 
 xyl_pending xyl_scope_close(struct xyl_scope *scope)

@@ -20,6 +20,7 @@
 #include "spawn/task.h"
 #include "xylem/xylem.h"
 
+struct xyli_agent;
 struct xyli_owners;
 
 struct xyli_member { /* one task's membership */
@@ -87,6 +88,9 @@ void xyli_scope_relist(struct xyl_scope *scope);
 
 void xyli_scope_drop_roots(struct xyl_scope *scope); /* its children's too */
 void xyli_scope_wake(struct xyl_scope *scope);	     /* there is nobody left to wait for */
+
+/* It is given the first failure when the last task has left, or at a close with none in it. */
+void xyli_scope_tell(struct xyl_scope *scope, struct xyli_agent *agent);
 
 /* A task that waits for a scope it is in waits for itself. */
 bool xyli_scope_holds(const struct xyl_scope *scope, const struct xyl_task *task);

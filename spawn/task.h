@@ -79,6 +79,8 @@ struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xy
 				       const void *init);
 void xyli_task_arrive(struct xyl_task *task);
 
+ssize_t xyli_join_result(const struct xyl_task *joined); /* of a finished one */
+
 /* A frame in a block of its own, for a call. */
 struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn,
 				 const void *init);
@@ -116,9 +118,15 @@ static inline struct xyl_task *xyli_task_calling(const char *function)
 	return xyli_task_of(shard->running);
 }
 
+/* Aborted, or past a bound: it may be that its awaits are cancelled. */
+static inline bool xyli_task_is_bothered(const struct xyl_task *task)
+{
+	return __builtin_expect(task->wait.aborted || task->wait.expired, 0);
+}
+
 static inline bool xyli_task_is_canceled(struct xyl_task *task)
 {
-	if (__builtin_expect(!task->wait.aborted && !task->wait.expired, 1))
+	if (!xyli_task_is_bothered(task))
 		return false;
 	return (task->wait.aborted && !task->shields) ||
 	       (task->wait.expired && xyli_bounds_reach(task));

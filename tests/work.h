@@ -77,7 +77,10 @@ struct work {
 	struct xyl_scope *scope;
 	struct xyl_task *ended;
 	struct xyl_future *future;
+	struct xyl_cancel *token;
 	struct xyl_io *io, *peer;
+	struct xyl_interval *interval;
+	struct xyl_backoff *backoff;
 	char *buf, *some;
 	int ends[2];
 	ssize_t links[2];
@@ -164,6 +167,35 @@ static xyl_step tasks(void *frame)
 		XYL_AWAIT(self->n, xyl_future_get(self->future));
 		done(self, self->n, 11);
 	}
+	XYL_END((ssize_t)self->failed);
+}
+
+/* Where there is no memory for a bound the operation does not go on without it. */
+static xyl_step tokens(void *frame)
+{
+	struct work *self = frame;
+
+	XYL_BEGIN(self)
+	self->token = xyl_cancel_new(xyl_cancel_new(NULL));
+	if (!made(self, self->token))
+		XYL_RETURN((ssize_t)self->failed);
+	XYL_AWAIT(self->n, xyl_until(xyl_call(child), self->token));
+	done(self, self->n, 11);
+	self->scope = xyl_scope_new(NULL);
+	if (made(self, self->scope) && done(self, xyl_scope_fire(self->scope, self->token), 0)) {
+		self->future = xyl_later(xyl_until(xyl_sleep(3600 * XYL_SEC), self->token));
+		XYL_AWAIT(self->n, xyl_scope_close(self->scope));
+		CHECK(xyl_cancel_is_fired(self->token));
+		if (made(self, self->future)) {
+			XYL_AWAIT(self->n, xyl_future_get(self->future));
+			done(self, self->n, -ECANCELED);
+		}
+	}
+	xyl_cancel_fire(self->token);
+	XYL_AWAIT(self->n, xyl_cancel_wait(self->token));
+	CHECK_EQ(self->n, 0);
+	XYL_AWAIT(self->n, xyl_until(xyl_sleep(3600 * XYL_SEC), self->token));
+	done(self, self->n, -ECANCELED);
 	XYL_END((ssize_t)self->failed);
 }
 
@@ -447,8 +479,27 @@ static xyl_step submissions(void *frame)
 /* Where the kernel gets no thread of its own, a splice waits for one, for ever. */
 static bool work_without_splices;
 
-static xyl_async_fn *const parts[] = { tasks, scopes, streams, connections,
-				       names, files,  splices, submissions };
+static xyl_step times(void *frame)
+{
+	struct work *self = frame;
+
+	XYL_BEGIN(self)
+	self->interval = xyl_interval_new(xyl_now(), XYL_US, XYL_BURST);
+	for (self->i = 0; made(self, self->interval) && self->i < 3; self->i++) {
+		XYL_AWAIT(self->n, xyl_interval_tick(self->interval));
+		done(self, self->n, 1);
+	}
+	self->backoff = xyl_backoff_new(&(struct xyl_backoff_config){ .first_ns = XYL_US });
+	for (self->i = 0; made(self, self->backoff) && self->i < 3; self->i++) {
+		XYL_AWAIT(self->n, xyl_backoff_wait(self->backoff));
+		done(self, self->n, 0);
+	}
+	done(self, xyl_clock_move(xyl_runtime_self(), XYL_US), 0);
+	XYL_END((ssize_t)self->failed);
+}
+
+static xyl_async_fn *const parts[] = { tasks, tokens, scopes,  streams,	    connections,
+				       names, files,  splices, submissions, times };
 
 static xyl_step work(void *frame)
 {

@@ -19,7 +19,7 @@
  *
  *   What is declared XYL_OP is an *operation*: only a task calls it, it may
  *   suspend that task, and its xyl_pending goes straight into XYL_AWAIT,
- *   xyl_within or xyl_later.  Besides the errors named with it, each one gives
+ *   xyl_within, xyl_until or xyl_later.  Besides the errors named with it, each one gives
  *   -ECANCELED in a task that was aborted and -ENOMEM when memory is exhausted.
  *   Every other function returns at once, unless it says that it blocks.
  *
@@ -101,10 +101,7 @@ XYL_API int xyl_dump_roots(int fd);
 /* XYL_ROOTED(name, obj): a root for the rest of the block.  It cannot span an
  * await (the suspended function has left its block): the compiler refuses it. */
 #define XYL_ROOTED(name, obj)						\
-	_Pragma("GCC diagnostic push")					\
-	_Pragma("GCC diagnostic ignored \"-Wshadow\"")			\
-	enum { xyli_in_guard = 1 };					\
-	_Pragma("GCC diagnostic pop")					\
+	XYLI_GUARD							\
 	__attribute__((cleanup(xyl_root_drop), unused)) xyl_root name = xyl_root_add(obj)
 
 /* ---- async functions -----------------------------------------------------
@@ -167,7 +164,7 @@ struct xyl_frame {			/* private: only the macros touch it */
 
 #define XYL_AWAIT(dst, op)						\
 	do {								\
-		_Static_assert(xyli_in_guard == 0, "await inside a scoped root"); \
+		_Static_assert(sizeof(xyli_guard) == 1, "await inside a scoped root or guard"); \
 		if ((op).xyli_code) {					\
 			xyli_self->line = __LINE__;			\
 			return (xyl_step){ 1 };				\
@@ -317,15 +314,153 @@ XYL_OP xyl_future_get(struct xyl_future *future);	/* any number of waiters, of o
  * memory; the operation has then run to its end or been cancelled. */
 XYL_API struct xyl_future *xyl_later(xyl_pending op);
 
+/* ---- channels -------------------------------------------------------------
+ * Elements of one size are copied in and out; an element that is a pointer carries its
+ * object across, untouched.  Any shard, any attached thread: tasks of several runtimes
+ * and threads outside may use one channel, which is fastest as long as one shard alone
+ * does.  A receiver who waits is handed the element directly; those who wait are served
+ * first come first served.  A channel keeps what is in it alive, and nothing that has
+ * left it.  Nobody need close a channel: one that nobody holds is garbage.
+ *
+ * After Hoare's "Communicating Sequential Processes" (1978) and the channels of Go. */
+
+#define XYL_CONFLATED ((ptrdiff_t)-1)	/* holds the newest only: a send replaces it */
+#define XYL_UNLIMITED ((ptrdiff_t)-2)	/* grows; a send never waits, -ENOMEM at the end */
+struct xyl_chan;
+
+/* capacity 0: rendezvous, a send waits for its receiver.  elem_size 0: nothing but the
+ * event.  NULL: no memory, or not a capacity. */
+XYL_API struct xyl_chan *xyl_chan_new(size_t elem_size, ptrdiff_t capacity);
+
+/* 0; -EPIPE: closed; -EINVAL: no channel.  The element is read before xyl_send returns (so it may be a local), and
+ * a sender that failed still owns what is in it.  A receive drains what was sent before
+ * the close, then gives -EPIPE; ret_elem NULL: it is dropped. */
+XYL_OP xyl_send(struct xyl_chan *chan, const void *elem);
+XYL_OP xyl_recv(struct xyl_chan *chan, void *ret_elem);
+
+/* From any attached thread: -EAGAIN instead of waiting, -EPIPE, -EINVAL, -ENOMEM. */
+XYL_API int xyl_try_send(struct xyl_chan *chan, const void *elem);
+XYL_API int xyl_try_recv(struct xyl_chan *chan, void *ret_elem);
+
+/* Any attached thread, any number of times.  Wakes every waiter, with -EPIPE. */
+XYL_API void xyl_chan_close(struct xyl_chan *chan);
+XYL_API bool xyl_chan_is_closed(const struct xyl_chan *chan);	/* it may hold elements still */
+XYL_API size_t xyl_chan_len(const struct xyl_chan *chan);
+
+/* Spawns fn(...), in a scope or not (NULL), and closes chan when it has ended, whatever its
+ * end.  NULL as with xyl_spawn; then chan is open still.
+ *
+ *	xyl_produce(scope, self->lines, read_lines, .io = io, .out = self->lines); */
+#define xyl_produce(scope, chan, fn, ...) \
+	xyli_produce(scope, chan, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+
+struct xyl_chan_stats {
+	uint64_t sent, received, bytes;	/* received */
+	uint64_t would_block, timed_out, canceled, closed;	/* -EAGAIN, a bound, an abort or a token, -EPIPE */
+	int64_t first_ns, last_ns;	/* xyl_now of the first send, of the last send or receive; 0: none */
+};
+XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *ret_stats);
+
+/* ---- select ----------------------------------------------------------------
+ * Wait for several things at once; exactly one of them happens, the others do not
+ * happen at all: nothing is received, sent or counted there.  Among those that can
+ * happen at once, chance decides; with xyl_select_first, the order.  What a case
+ * names NULL (a channel, a token) never happens, which switches a case off.
+ *
+ *	XYL_AWAIT(self->n, xyl_select(xyl_on_recv(self->jobs, &self->job),
+ *				      xyl_on_cancel(self->token),
+ *				      xyl_on_timeout(XYL_SEC)));
+ *
+ * gives the index of the case that happened, from 0.  A closed channel has happened, a
+ * failed task too; what came of it is written to .ret_result, if given, which lies
+ * in collected memory: xyl_on_recv(ch, &self->job, .ret_result = &self->r).  There
+ *	recv, send	0, or -EPIPE: closed
+ *	done, future	what xyl_join, xyl_future_get give
+ *	cancel		0
+ *	ready		as xyl_poll
+ * Errors of the select itself: -EINVAL: no case, an unknown one, or one on a NULL task or
+ * future; -EXDEV: a task or a future of another runtime.
+ *
+ * Up to 32 cases of which one can happen at once take no memory; who waits takes one
+ * block.  After Go's select, and Newsqueak's before it. */
+struct xyl_case {
+	int kind;
+	void *on, *slot;
+	const void *elem;
+	int64_t ns;
+	int fd;
+	unsigned events;
+	ssize_t *ret_result;
+};
+#define xyl_on_recv(ch, ...)  ((struct xyl_case){ .kind = 1, .on = (ch), .slot = __VA_ARGS__ })	/* NULL: discard */
+#define xyl_on_send(ch, ...)  ((struct xyl_case){ .kind = 2, .on = (ch), .elem = __VA_ARGS__ })
+#define xyl_on_done(...)      ((struct xyl_case){ .kind = 3, .on = __VA_ARGS__ })
+#define xyl_on_future(...)    ((struct xyl_case){ .kind = 4, .on = __VA_ARGS__ })
+#define xyl_on_cancel(...)    ((struct xyl_case){ .kind = 5, .on = __VA_ARGS__ })
+#define xyl_on_timeout(t)     ((struct xyl_case){ .kind = 6, .ns = (t) })	/* 0: if nothing else can happen */
+#define xyl_on_default()      ((struct xyl_case){ .kind = 7 })			/* likewise */
+#define xyl_on_ready(fd_, ...) ((struct xyl_case){ .kind = 8, .fd = (fd_), .events = __VA_ARGS__ })
+
+#define xyl_select(...)       xyli_select(XYLI_CASES(__VA_ARGS__), false)
+#define xyl_select_first(...) xyli_select(XYLI_CASES(__VA_ARGS__), true)
+
+/* For threads outside: each blocks an attached thread, for ns at most; ns < 0: for ever.
+ * -ETIMEDOUT; -EDEADLK: from a task; -ENOMEM.  xyl_select_wait knows recv, send, cancel,
+ * timeout and default only (-EINVAL). */
+XYL_API ssize_t xyl_send_wait(struct xyl_chan *chan, const void *elem, int64_t ns);
+XYL_API ssize_t xyl_recv_wait(struct xyl_chan *chan, void *ret_elem, int64_t ns);
+#define xyl_select_wait(ns, ...) xyli_select_wait(XYLI_CASES(__VA_ARGS__), ns)
+/* ---- tokens ---------------------------------------------------------------
+ * A token says "stop" to whoever looks: once, for good, and to all below it, never to
+ * what is above.  It is not an abort: nobody is cut off, a task sees it where it waits
+ * for it (xyl_cancel_wait), or has asked for an await to end with it (xyl_until).
+ * A token keeps alive who waits for it and its parent, but not its children: one that
+ * nobody holds is garbage, and a long-lived parent may have any number.
+ *
+ * After the cancellation tokens of .NET (Toub) and the contexts of Go. */
+
+struct xyl_cancel;
+
+/* parent NULL: a tree of its own.  Born fired if the parent is.  NULL: no memory.  Any
+ * attached thread. */
+XYL_API struct xyl_cancel *xyl_cancel_new(struct xyl_cancel *parent);
+
+/* Any thread, attached or not, that has a token which something keeps alive; any number of
+ * times, and NULL does nothing.  Costs what it wakes.  What was written before it is
+ * seen by who finds the token fired. */
+XYL_API void xyl_cancel_fire(struct xyl_cancel *token);
+XYL_API bool xyl_cancel_is_fired(const struct xyl_cancel *token);	/* any thread; looks at each token above */
+
+/* 0 once it is fired; any number of waiters, of any shard.  -EINVAL: NULL, as a failed new
+ * gave it. */
+XYL_OP xyl_cancel_wait(struct xyl_cancel *token);
+
+/* XYL_FIRE_AFTER(name, token): fired at the end of the block, however it is left.  As
+ * with XYL_ROOTED, no await may stand in it. */
+#define XYL_FIRE_AFTER(name, token)					\
+	XYLI_GUARD							\
+	__attribute__((cleanup(xyli_fire), unused)) struct xyl_cancel *name = (token)
+
+/* Fired when the last task of the scope, its children's too, has ended, the next time
+ * that this happens, or when it is closed without one in it; at once if that was so.  On the
+ * scope's shard; any number of tokens.  -ENOMEM. */
+XYL_API int xyl_scope_fire(struct xyl_scope *scope, struct xyl_cancel *token);
+
 /* ---- bounds: one word instead of a twin of every function ------------------
  * Any operation, a compound one or an xyl_call included: past the bound, what the
  * callee awaits gives -ECANCELED until it has returned, and the await here gives
- * -ETIMEDOUT.  Unlike an abort, a bound returns only when the kernel is done with
+ * -ETIMEDOUT, or -ECANCELED for a token, which wins over the clock where both have
+ * passed.  Unlike an abort, a bound returns only when the kernel is done with
  * the buffer, so the buffer can be used again; a result that came first wins.
  * Regular files cannot be interrupted: there, the result of the system call under way
- * always wins.  Releasing
- * operations (xyl_close, xyl_scope_close) are not bounded. */
+ * always wins.  Releasing operations (xyl_close, xyl_scope_close) are not bounded.
+ * Bounds nest, in any order. */
 XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
+
+/* token fired already: what is ready now; so a loop that always finds something asks
+ * xyl_cancel_is_fired.  token NULL: op is cancelled, unless its result is here already,
+ * and gives -EINVAL. */
+XYL_OP xyl_until(xyl_pending op, struct xyl_cancel *token);
 
 /* ---- time -----------------------------------------------------------------
  * A sleep never ends early.  A negative time has passed already. */
@@ -333,6 +468,102 @@ XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
 XYL_API int64_t xyl_now(void);			/* the turn's clock; the real one outside a task */
 XYL_OP xyl_sleep(int64_t ns);
 XYL_OP xyl_sleep_until(int64_t when);
+
+/* An interval ticks at `first` and then every period_ns; xyl_now() as `first`: at once.
+ * Nothing runs while nobody waits, so ticks are missed by whoever comes too late for them.
+ * What becomes of those (after tokio's MissedTickBehavior) is one of
+ *
+ *	XYL_BURST  they are made up for: each is given, one after the other without waiting,
+ *	           and the schedule stays what it was.  Each counts 1.
+ *	XYL_DELAY  they are dropped, and the schedule begins anew: after a tick that was late
+ *	           the next one is due one period after it was given.
+ *	XYL_SKIP   they are dropped, and the schedule stays what it was: the next one is due
+ *	           at the first time of it that has not passed yet.
+ *
+ * xyl_interval_tick waits for the next tick, or takes at once the one that is due, and gives
+ * the number of ticks since the last one: itself, and those that were dropped with it.
+ * Under XYL_BURST that is always 1.  A tick is late if it was asked for after its time, or
+ * if another one has come due before it could be given; how late a timer is by itself does
+ * not count, and no schedule drifts by it.
+ *
+ * Several tasks of one runtime may wait: each tick goes to one of them, first come first
+ * served.  An abort or a bound (xyl_within) takes no tick away: the next to ask gets it.  A
+ * schedule that reaches the end of time ends there.  xyl_interval_reset: the next tick is
+ * due one period from now, also for those who wait already; from a task.
+ *
+ * NULL: no memory; or period_ns is not above 0, or missed none of the three.  A first time
+ * that is negative is 0.  Errors of the tick: -EINVAL: NULL; -EXDEV: a task of another
+ * runtime has ticked it before. */
+enum xyl_missed { XYL_BURST, XYL_DELAY, XYL_SKIP };
+struct xyl_interval;
+XYL_API struct xyl_interval *xyl_interval_new(int64_t first, int64_t period_ns, enum xyl_missed missed);
+XYL_OP xyl_interval_tick(struct xyl_interval *interval);	/* 1 or more */
+XYL_API void xyl_interval_reset(struct xyl_interval *interval);
+
+/* A back-off waits between two tries of something that may fail:
+ *
+ *	for (;;) {
+ *		XYL_AWAIT(self->n, xyl_tcp_connect(&self->peer, self->host, "80"));
+ *		if (self->n >= 0)
+ *			break;
+ *		XYL_AWAIT(self->waited, xyl_backoff_wait(self->backoff));
+ *		if (self->waited < 0)
+ *			break;
+ *	}
+ *
+ * Its delays have a ceiling, which is first_ns at first, doubles with each, and stops at
+ * cap_ns.  Jitter draws the delay below it, so that those who failed together do not come
+ * back together (Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog,
+ * 2015): from 0 to the ceiling, or from half of it.  The same seed gives the same delays.
+ *
+ * xyl_backoff_wait sleeps for the next delay: 0.  -ETIMEDOUT, at once: that was the last of
+ * the tries, or the delay would end more than deadline_ns after the first one began.  A
+ * delay that was begun counts, even if an abort or a bound cut it short; -EINVAL: NULL.
+ * xyl_backoff_next: how long it will be, in ns, or the error that it will give; from a task.
+ * xyl_backoff_reset: as new, for the next failure after a success; the random numbers
+ * go on.  Tasks of one runtime may share a back-off; each takes the next delay.
+ *
+ * config is copied; NULL: all is 0.  NULL: no memory, or something in it is negative. */
+enum xyl_jitter { XYL_FULL_JITTER, XYL_EQUAL_JITTER, XYL_NO_JITTER };
+struct xyl_backoff_config {
+	int64_t first_ns;		/* 0: 100 ms */
+	int64_t cap_ns;			/* 0: 30 s; no delay is longer, the first one neither */
+	int64_t deadline_ns;		/* 0: none; from the first wait on */
+	unsigned tries;			/* 0: no limit; 3 tries have 2 delays between them */
+	enum xyl_jitter jitter;
+	uint64_t seed;			/* 0: another one each time */
+};
+struct xyl_backoff;
+XYL_API struct xyl_backoff *xyl_backoff_new(const struct xyl_backoff_config *config);
+XYL_OP xyl_backoff_wait(struct xyl_backoff *backoff);
+XYL_API int64_t xyl_backoff_next(struct xyl_backoff *backoff);
+XYL_API void xyl_backoff_reset(struct xyl_backoff *backoff);
+
+/* For tests: the clock of a runtime held still, and moved by hand.  All that tasks know of
+ * time goes by it: xyl_now, sleeps, bounds, the time-outs of a select, intervals, back-offs.
+ * A deadline comes when the clock is moved to it, and not before.  On the real clock stay
+ * threads that wait outside (xyl_future_wait, xyl_runtime_stop) and the kernel.
+ *
+ * hold: it stands where it is.  move: ns later; held or not.  release: it goes on from where
+ * it stands, so it never jumps back.  Each is a no-op where nothing is to be done, and a
+ * runtime that stops lets go of its clock, and is not held any more.  A clock that
+ * was moved to the end of time stays one ns before it: who sleeps until INT64_MAX goes on
+ * sleeping.
+ *
+ * From a task of that runtime they take effect at once; sleepers whose time has come go on
+ * in the next turn.  From any other attached thread, the one that drives it included, at
+ * the start of its next turn, without waiting for it: but before whatever that thread
+ * asks of the runtime later, be it a spawn, an abort, or another move.
+ *
+ * The clock is never moved by itself when all tasks wait (as tokio::time::pause has it):
+ * the runtime cannot know that nothing else will happen, for what the kernel or another
+ * thread may still send is not its to see, and a bound around I/O would pass at once.
+ *
+ * -EINVAL: ns is negative, or the runtime has stopped; -ENOMEM. */
+struct xyl_runtime;
+XYL_API int xyl_clock_hold(struct xyl_runtime *rt);
+XYL_API int xyl_clock_move(struct xyl_runtime *rt, int64_t ns);
+XYL_API int xyl_clock_release(struct xyl_runtime *rt);
 
 /* ---- I/O -------------------------------------------------------------------
  * One handle for everything that has a descriptor.  It owns the descriptor; an
@@ -610,7 +841,14 @@ struct xyli_fn {			/* one per call site, static */
 	uint32_t size, align;
 };
 
-enum { xyli_in_guard = 0 };
+/* Of another size in a block that has a guard. */
+typedef char xyli_guard[1];
+#define XYLI_GUARD							\
+	_Pragma("GCC diagnostic push")					\
+	_Pragma("GCC diagnostic ignored \"-Wshadow\"")			\
+	typedef char xyli_guard[2] __attribute__((unused));		\
+	_Pragma("GCC diagnostic pop")
+
 enum { XYLI_WHERE = -1, XYLI_RETURNED = -2 };	/* values of frame.line that are no line */
 
 #define XYLI_FN(fn) __extension__ ({					\
@@ -632,7 +870,20 @@ static inline xyl_step xyli_return(struct xyl_frame *frame, ssize_t value)
 	return (xyl_step){ 0 };
 }
 
+static inline void xyli_fire(struct xyl_cancel **token)
+{
+	xyl_cancel_fire(*token);
+}
+
+#define XYLI_CASES(...)							\
+	(struct xyl_case[]){ __VA_ARGS__ },				\
+	sizeof((struct xyl_case[]){ __VA_ARGS__ }) / sizeof(struct xyl_case)
+
 XYL_OP xyli_call(const struct xyli_fn *fn, const void *init);
+XYL_API struct xyl_task *xyli_produce(struct xyl_scope *scope, struct xyl_chan *chan,
+				      const struct xyli_fn *fn, const void *init);
+XYL_OP xyli_select(const struct xyl_case *cases, size_t n, bool first);
+XYL_API ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns);
 XYL_API struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 				    const struct xyli_fn *fn, const void *init);
 XYL_API struct xyl_task *xyli_runtime_spawn(struct xyl_runtime *rt, xyl_placement placement,
