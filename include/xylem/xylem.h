@@ -286,6 +286,41 @@ XYL_API int64_t xyl_now(void);			/* the turn's clock; the real one outside a tas
 XYL_OP xyl_sleep(int64_t ns);
 XYL_OP xyl_sleep_until(int64_t when);
 
+/* ---- signals ---------------------------------------------------------------
+ * A subscription: while it is open, these signals no longer do what they did, but are
+ * counted, whichever thread the kernel delivers them to, and handed to tasks.  Several of
+ * one number that come before somebody asks are one, as in the kernel.  Each subscription
+ * that names a signal gets it; of the tasks that wait on one subscription, the first does.
+ *
+ * A handler is installed (SA_RESTART) for the first subscriber of a signal; when its last
+ * one has left, what was there before is there again.  A handler of the program's own is
+ * not called meanwhile; one that it installs afterwards takes the signal away from here,
+ * and stays.  A signal that every thread blocks, for a signalfd say, does not arrive: the
+ * thread of a started runtime blocks what it can, so some other must not.  Children begin
+ * with the default action, as after any execve(2).
+ *
+ * A subscription belongs to the runtime in which it was made or first waited on, which
+ * closes it, when it stops, after its last task.  One that no runtime has used stays open. */
+
+struct xyl_signals;
+
+/* Of n signals, from now on.  In a task, or before there is a runtime.  -EINVAL: none, or one
+ * that cannot be caught (SIGKILL, SIGSTOP), that is a thread's own fault (SIGSEGV, SIGBUS,
+ * SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT), the collector's (SIGPWR, SIGXCPU), the
+ * runtime's (SIGPIPE), or no signal; -ENOMEM.
+ *
+ *	n = xyl_signals_new(&self->signals, (int[]){ SIGINT, SIGTERM }, 2); */
+XYL_API int xyl_signals_new(struct xyl_signals **ret_signals, const int signos[], size_t n);
+
+/* The number of one that has come; if several, in turn.  Neither an abort nor a bound takes
+ * one away: who asks next gets it.  -EBADF: closed; -EXDEV: another runtime's. */
+XYL_OP xyl_signals_next(struct xyl_signals *signals);
+
+/* Wakes who waits with -ECANCELED.  Signals that were not handed out are forgotten.  On the
+ * thread of its runtime, or on any attached one if it has none.  No-op on NULL, and on a
+ * closed one. */
+XYL_API void xyl_signals_close(struct xyl_signals *signals);
+
 /* ---- I/O -------------------------------------------------------------------
  * One handle for everything that has a descriptor.  It owns the descriptor; an
  * outstanding operation holds the handle, so a number is never reused under it.
