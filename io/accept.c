@@ -201,7 +201,9 @@ static void accept_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_waits_replace(&request->listener->acceptor->queue, from, to);
 }
 
-static const struct xyli_wait_kind accept_wait = { "accept", accept_cancel, accept_move };
+static const struct xyli_wait_kind accept_wait = { .name = "accept",
+						   .cancel = accept_cancel,
+						   .move = accept_move };
 
 static struct xyli_acceptor *acceptor_of(struct xyl_io *io)
 {

@@ -171,7 +171,9 @@ static void close_wait_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_waits_replace(&io->closers, from, to);
 }
 
-static const struct xyli_wait_kind close_wait = { "close", close_wait_stay, close_wait_move };
+static const struct xyli_wait_kind close_wait = { .name = "close",
+						  .cancel = close_wait_stay,
+						  .move = close_wait_move };
 
 xyl_pending xyl_close(struct xyl_io *io)
 {

@@ -84,8 +84,12 @@ static void turn_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_waits_replace(&op->lane->queue, from, to);
 }
 
-static const struct xyli_wait_kind turn_wait = { "its turn", turn_cancel, turn_move };
-static const struct xyli_wait_kind some_wait = { "read_some", turn_cancel, turn_move };
+static const struct xyli_wait_kind turn_wait = { .name = "its turn",
+						 .cancel = turn_cancel,
+						 .move = turn_move };
+static const struct xyli_wait_kind some_wait = { .name = "read_some",
+						 .cancel = turn_cancel,
+						 .move = turn_move };
 
 /* For the one whose turn it is: he stays in the queue, for a receive brings what comes. */
 static bool lane_is_fed(const struct xyli_stream_op *op)

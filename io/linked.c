@@ -136,8 +136,9 @@ static void chain_wait_move(struct xyli_wait *from, struct xyli_wait *to)
 	chain->waiter = to;
 }
 
-static const struct xyli_wait_kind chain_wait = { "submit_linked", chain_wait_cancel,
-						  chain_wait_move };
+static const struct xyli_wait_kind chain_wait = { .name = "submit_linked",
+						  .cancel = chain_wait_cancel,
+						  .move = chain_wait_move };
 
 static xyl_pending chain_await(struct xyl_task *task, struct xyli_chain *chain)
 {

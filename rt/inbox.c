@@ -106,11 +106,39 @@ static struct xyli_post *oldest_first(struct xyli_post *newest)
 	return oldest;
 }
 
+/* All there is, oldest first. */
+static struct xyli_post *posts_take(struct xyli_inbox *inbox)
+{
+	struct xyli_post *first = inbox->kept, **end = &first;
+
+	inbox->kept = NULL;
+	while (*end)
+		end = &(*end)->next;
+	*end = oldest_first(atomic_exchange_explicit(&inbox->newest, NULL, memory_order_acquire));
+	return first;
+}
+
+void xyli_inbox_recall(struct xyli_inbox *inbox, struct xyli_post *post)
+{
+	struct xyli_post **link;
+
+	for (;;) {
+		inbox->kept = posts_take(inbox);
+		link = &inbox->kept;
+		while (*link && *link != post)
+			link = &(*link)->next;
+		if (*link)
+			break;
+		sched_yield(); /* its sender has said so, and has not come to post it */
+	}
+	*link = post->next;
+	post->next = NULL;
+}
+
 void xyli_inbox_deliver(struct xyli_inbox *inbox)
 {
-	struct xyli_post *post;
+	struct xyli_post *post = posts_take(inbox);
 
-	post = oldest_first(atomic_exchange_explicit(&inbox->newest, NULL, memory_order_acquire));
 	while (post) {
 		struct xyli_post *next = post->next;
 
@@ -126,7 +154,7 @@ void xyli_inbox_deliver(struct xyli_inbox *inbox)
 bool xyli_inbox_sleep(struct xyli_inbox *inbox)
 {
 	atomic_store(&inbox->asleep, true);
-	if (atomic_load(&inbox->newest) == NULL && !atomic_load(&inbox->knocked))
+	if (atomic_load(&inbox->newest) == NULL && !inbox->kept && !atomic_load(&inbox->knocked))
 		return true;
 	atomic_store(&inbox->asleep, false);
 	return false;

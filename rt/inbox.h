@@ -15,6 +15,8 @@ struct xyli_post {
 
 struct xyli_inbox {
 	_Atomic(struct xyli_post *) newest;
+	struct xyli_post
+		*kept;	     /* the shard's own: taken, oldest first, and still to be delivered */
 	atomic_bool asleep;  /* the shard waits; whoever clears this rings */
 	atomic_bool knocked; /* nothing lies in the list for it: the shard answers */
 	atomic_uint ringers; /* threads that may be about to write to bell_fd */
@@ -37,6 +39,9 @@ void xyli_inbox_knock(struct xyli_inbox *inbox);
 /* Deliver all that has come so far, in the order in which it came. */
 void xyli_inbox_deliver(struct xyli_inbox *inbox);
 
+/* The shard takes back a post that is in there, or about to be. */
+void xyli_inbox_recall(struct xyli_inbox *inbox, struct xyli_post *post);
+
 /* About to wait: false if something came meanwhile, and the shard must not. */
 bool xyli_inbox_sleep(struct xyli_inbox *inbox);
 void xyli_inbox_wake(struct xyli_inbox *inbox);
@@ -48,7 +53,7 @@ void xyli_inbox_hush(struct xyli_inbox *inbox); /* the bell has been heard */
 
 static inline bool xyli_inbox_is_empty(const struct xyli_inbox *inbox)
 {
-	return atomic_load_explicit(&inbox->newest, memory_order_relaxed) == NULL &&
+	return atomic_load_explicit(&inbox->newest, memory_order_relaxed) == NULL && !inbox->kept &&
 	       !atomic_load_explicit(&inbox->knocked, memory_order_relaxed);
 }
 

@@ -148,7 +148,9 @@ static void op_wait_move(struct xyli_wait *from, struct xyli_wait *to)
 	op->waiter = to;
 }
 
-static const struct xyli_wait_kind op_wait = { "operation", op_wait_cancel, op_wait_move };
+static const struct xyli_wait_kind op_wait = { .name = "operation",
+					       .cancel = op_wait_cancel,
+					       .move = op_wait_move };
 
 const char *xyli_wait_name(const struct xyli_wait *wait)
 {

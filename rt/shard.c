@@ -22,6 +22,7 @@
 #include "roots/root.h"
 #include "rt/buffers.h"
 #include "rt/hostile.h"
+#include "rt/lock.h"
 #include "rt/ring.h"
 
 #define ENTRIES_DEFAULT 1024
@@ -156,6 +157,7 @@ struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_erro
 	if (r < 0)
 		goto fail;
 	xyli_heap_start();
+	xyli_locks_start();
 	xyli_heap_size(config->heap_start_bytes ? config->heap_start_bytes : HEAP_START_DEFAULT,
 		       config->heap_limit_bytes);
 	xyli_pace_floor(config->gc_floor_bytes);

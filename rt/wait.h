@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "gc/must.h"
+#include "rt/inbox.h"
 #include "rt/timer.h"
 
 struct xyli_shard;
@@ -34,6 +35,7 @@ enum xyli_wait_state {
 enum xyli_cancel_why {
 	XYLI_ABORTED, /* the task will not look at its buffers again */
 	XYLI_BOUNDED, /* it may: return only when the kernel is done with them */
+	XYLI_FIRED,   /* likewise; it was a token, not the clock */
 };
 
 struct xyli_wait_kind {
@@ -42,6 +44,12 @@ struct xyli_wait_kind {
 	void (*cancel)(struct xyli_wait *wait, enum xyli_cancel_why why);
 	/* Another task waits in its stead from now on (xyl_later). */
 	void (*move)(struct xyli_wait *from, struct xyli_wait *to);
+
+	/* Of what waits for a task without being its own wait (a case of a select, a token's
+	 * bound): what came of it, on its shard.  NULL: the task is woken. */
+	void (*arrive)(struct xyli_wait *wait, ssize_t result);
+	/* Any thread: may it be given something?  False: it has been served elsewhere.  NULL: yes. */
+	bool (*claim)(struct xyli_wait *wait);
 };
 
 struct xyli_wait {
@@ -50,6 +58,7 @@ struct xyli_wait {
 			struct xyli_wait *next, *prev; /* the run queue, or the list it waits on */
 		};
 		struct xyli_timer timer; /* while it sleeps */
+		struct xyli_post post;	 /* claimed elsewhere: what came of it is on its way */
 	};
 	const struct xyli_wait_kind *kind; /* NULL: it waits for nothing, or was woken */
 	union {

@@ -19,7 +19,9 @@ static void join_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_waits_replace(&joined->joiners, from, to);
 }
 
-static const struct xyli_wait_kind join_wait = { "join", join_cancel, join_move };
+static const struct xyli_wait_kind join_wait = { .name = "join",
+						 .cancel = join_cancel,
+						 .move = join_move };
 
 xyl_pending xyl_join(struct xyl_task *joined)
 {

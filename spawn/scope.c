@@ -238,8 +238,12 @@ static void scope_wait_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_waits_replace(&scope->waits, from, to);
 }
 
-static const struct xyli_wait_kind join_wait = { "scope join", scope_wait_cancel, scope_wait_move };
-static const struct xyli_wait_kind close_wait = { "scope close", scope_wait_stay, scope_wait_move };
+static const struct xyli_wait_kind join_wait = { .name = "scope join",
+						 .cancel = scope_wait_cancel,
+						 .move = scope_wait_move };
+static const struct xyli_wait_kind close_wait = { .name = "scope close",
+						  .cancel = scope_wait_stay,
+						  .move = scope_wait_move };
 
 /* A task that waits for a scope it is in waits for itself. */
 static bool scope_holds(const struct xyl_scope *scope, const struct xyl_task *task)

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "gc/check.h"
+#include "spawn/give.h"
 
 void xyli_misuse(const char *function, const char *what)
 {
@@ -97,7 +98,7 @@ static void joiners_wake(struct xyl_task *task, ssize_t result)
 		struct xyli_wait *joiner = task->joiners.first;
 
 		xyli_waits_remove(&task->joiners, joiner);
-		xyli_wake(joiner, result);
+		xyli_give(joiner, result);
 	}
 }
 

@@ -116,9 +116,15 @@ static inline struct xyl_task *xyli_task_calling(const char *function)
 	return xyli_task_of(shard->running);
 }
 
+/* Aborted, or past a bound: it may be that its awaits are cancelled. */
+static inline bool xyli_task_is_bothered(const struct xyl_task *task)
+{
+	return __builtin_expect(task->wait.aborted || task->wait.expired, 0);
+}
+
 static inline bool xyli_task_is_canceled(struct xyl_task *task)
 {
-	if (__builtin_expect(!task->wait.aborted && !task->wait.expired, 1))
+	if (!xyli_task_is_bothered(task))
 		return false;
 	return (task->wait.aborted && !task->shields) ||
 	       (task->wait.expired && xyli_bounds_reach(task));

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "rt/latch.h"
+#include "spawn/give.h"
 #include "spawn/task.h"
 
 enum {
@@ -41,7 +42,7 @@ static void waits_wake(struct xyl_future *future)
 		struct xyli_wait *wait = future->waits.first;
 
 		xyli_waits_remove(&future->waits, wait);
-		xyli_wake(wait, future->value);
+		xyli_give(wait, future->value);
 	}
 }
 
@@ -88,7 +89,9 @@ static void future_wait_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_waits_replace(&future->waits, from, to);
 }
 
-static const struct xyli_wait_kind future_wait = { "future", future_wait_cancel, future_wait_move };
+static const struct xyli_wait_kind future_wait = { .name = "future",
+						   .cancel = future_wait_cancel,
+						   .move = future_wait_move };
 
 /* Tell setters that tasks of this shard wait.  False: the value is there already. */
 static bool future_expect(struct xyl_future *future, struct xyli_shard *shard)

@@ -326,8 +326,9 @@ static void signals_wait_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_waits_replace(&signals->waits, from, to);
 }
 
-static const struct xyli_wait_kind signals_wait = { "signal", signals_wait_cancel,
-						    signals_wait_move };
+static const struct xyli_wait_kind signals_wait = { .name = "signal",
+						    .cancel = signals_wait_cancel,
+						    .move = signals_wait_move };
 
 xyl_pending xyl_signals_next(struct xyl_signals *signals)
 {

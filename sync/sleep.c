@@ -29,7 +29,9 @@ static void sleep_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_timer_move(&from->shard->timers, &from->timer, &to->timer);
 }
 
-static const struct xyli_wait_kind sleep_wait = { "sleep", sleep_cancel, sleep_move };
+static const struct xyli_wait_kind sleep_wait = { .name = "sleep",
+						  .cancel = sleep_cancel,
+						  .move = sleep_move };
 
 _Static_assert(offsetof(struct xyli_wait, timer) == 0, "a sleeper's timer is cast to its wait");
 

@@ -269,6 +269,46 @@ XYL_OP xyl_future_get(struct xyl_future *future);	/* any number of waiters, of o
  * memory; the operation has then run to its end or been cancelled. */
 XYL_API struct xyl_future *xyl_later(xyl_pending op);
 
+/* ---- channels -------------------------------------------------------------
+ * Elements of one size are copied in and out; an element that is a pointer carries its
+ * object across, untouched.  Any shard, any attached thread: tasks of several runtimes
+ * and threads outside may use one channel, which is fastest as long as one shard alone
+ * does.  A receiver who waits is handed the element directly; those who wait are served
+ * first come first served.  A channel keeps what is in it alive, and nothing that has
+ * left it.  Nobody need close a channel: one that nobody holds is garbage.
+ *
+ * After Hoare's "Communicating Sequential Processes" (1978) and the channels of Go. */
+
+#define XYL_CONFLATED ((ptrdiff_t)-1)	/* holds the newest only: a send replaces it */
+#define XYL_UNLIMITED ((ptrdiff_t)-2)	/* grows; a send never waits, -ENOMEM at the end */
+struct xyl_chan;
+
+/* capacity 0: rendezvous, a send waits for its receiver.  elem_size 0: nothing but the
+ * event.  NULL: no memory, or not a capacity. */
+XYL_API struct xyl_chan *xyl_chan_new(size_t elem_size, ptrdiff_t capacity);
+
+/* 0; -EPIPE: closed.  The element is read before xyl_send returns (so it may be a local), and
+ * a sender that failed still owns what is in it.  A receive drains what was sent before
+ * the close, then gives -EPIPE; ret_elem NULL: it is dropped. */
+XYL_OP xyl_send(struct xyl_chan *chan, const void *elem);
+XYL_OP xyl_recv(struct xyl_chan *chan, void *ret_elem);
+
+/* From any attached thread: -EAGAIN instead of waiting, -EPIPE, -ENOMEM. */
+XYL_API int xyl_try_send(struct xyl_chan *chan, const void *elem);
+XYL_API int xyl_try_recv(struct xyl_chan *chan, void *ret_elem);
+
+/* Any attached thread, any number of times.  Wakes every waiter, with -EPIPE. */
+XYL_API void xyl_chan_close(struct xyl_chan *chan);
+XYL_API bool xyl_chan_is_closed(const struct xyl_chan *chan);	/* it may hold elements still */
+XYL_API size_t xyl_chan_len(const struct xyl_chan *chan);
+
+struct xyl_chan_stats {
+	uint64_t sent, received, bytes;	/* received */
+	uint64_t would_block, timed_out, canceled, closed;	/* -EAGAIN, a bound, an abort or a token, -EPIPE */
+	int64_t first_ns, last_ns;	/* xyl_now of the first send, of the last send or receive; 0: none */
+};
+XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *ret_stats);
+
 /* ---- bounds: one word instead of a twin of every function ------------------
  * Any operation, a compound one or an xyl_call included: past the bound, what the
  * callee awaits gives -ECANCELED until it has returned, and the await here gives
