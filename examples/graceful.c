@@ -189,8 +189,8 @@ static xyl_step wind_down(void *frame)
 struct serve {
 	struct xyl_frame frame;
 	struct xyl_io *listener;
-	int64_t grace_ns;
 	struct xyl_signals *signals;
+	int64_t grace_ns;
 	struct xyl_scope *connections, *requests;
 	ssize_t n, ended;
 };
@@ -200,9 +200,6 @@ static xyl_step serve(void *frame)
 	struct serve *self = frame;
 
 	XYL_BEGIN(self)
-	self->n = xyl_signals_new(&self->signals, (int[]){ SIGINT, SIGTERM }, 2);
-	if (self->n < 0)
-		XYL_RETURN(self->n);
 	self->connections = xyl_scope_new(NULL);
 	self->requests = xyl_scope_new(NULL);
 	if (!self->connections || !self->requests ||
@@ -242,6 +239,7 @@ static int complain(const char *what, ssize_t error)
 int main(int argc, char **argv)
 {
 	struct xyl_io *listener = NULL;
+	struct xyl_signals *signals = NULL;
 	long grace_ms = 10000;
 	ssize_t n;
 
@@ -254,11 +252,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: graceful [--grace-ms N] [PORT]\n");
 		return 2;
 	}
+	/* Before anybody can know that we are there: who sends one then, means it. */
+	n = xyl_signals_new(&signals, (int[]){ SIGINT, SIGTERM }, 2);
+	if (n < 0)
+		return complain("signals", n);
 	n = xyl_tcp_listen(&listener, "127.0.0.1", argc == 2 ? argv[1] : "0");
 	if (n < 0)
 		return complain("listen", n);
 	printf("graceful: listening on 127.0.0.1:%u\n", port_of(listener));
 	fflush(stdout);
-	n = xyl_run(serve, .listener = listener, .grace_ns = grace_ms * XYL_MS);
+	n = xyl_run(serve, .listener = listener, .signals = signals, .grace_ns = grace_ms * XYL_MS);
 	return n < 0 ? complain("run", n) : 0;
 }

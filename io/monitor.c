@@ -2,10 +2,11 @@
 /*
  * A monitor: a task that writes what has changed, period by period.
  *
- * Design notes.  The text lies in malloc memory on purpose.  An abort of a write from there waits
- * for the kernel's last word, so that the monitor knows whether the lines have gone out,
- * and what belongs into its last ones.  From collected memory it would go on at once, and
- * lines that go out all the same would be counted twice.
+ * Design notes.  What was seen is kept only when its lines have gone out, so an abort must leave no
+ * doubt about that.  The text lies in malloc memory on purpose: an abort of a write from there waits
+ * for the kernel's last word, and the write says how much it was.  (From collected memory
+ * the task would go on at once, and lines that go out all the same would be counted twice.)  And
+ * it is xyl_write, not xyl_write_all: cut short in the middle, the latter breaks the stream.
  *
  * The last lines are written under a shield, within a second: whoever reads them may have
  * stopped reading, and must not keep the runtime from stopping.
@@ -70,11 +71,63 @@ static int monitor_look(struct xyl_monitor *self, bool is_last)
 	return xyli_report_lines(report, self->metrics, is_last);
 }
 
-static xyl_pending monitor_write(struct xyl_monitor *self)
-{
-	struct xyli_report *report = &self->xyli_own->report;
+struct publish {
+	struct xyl_frame frame;
+	struct xyl_metrics *metrics;
+	struct xyli_report *report;
+	struct xyl_io *to;
+	ssize_t n;
+};
 
-	return xyl_write_all(self->to, report->bytes, report->len);
+/* What has not gone out yet of the lines that there are. */
+static xyl_step publish(void *frame)
+{
+	struct publish *self = frame;
+
+	XYL_BEGIN(self)
+	while (self->report->sent < self->report->len) {
+		XYL_AWAIT(self->n, xyl_write(self->to, self->report->bytes + self->report->sent,
+					     self->report->len - self->report->sent));
+		if (self->n < 0)
+			XYL_RETURN(self->n);
+		self->report->sent += (size_t)self->n;
+	}
+	xyli_metrics_keep(self->metrics);
+	XYL_END(0);
+}
+
+static xyl_pending monitor_publish(struct xyl_monitor *self)
+{
+	return xyl_call(publish, .metrics = self->metrics, .report = &self->xyli_own->report,
+			.to = self->to);
+}
+
+static bool report_is_torn(const struct xyli_report *report)
+{
+	return report->sent > 0 && report->sent < report->len;
+}
+
+struct conclude {
+	struct xyl_frame frame;
+	struct xyl_monitor *monitor;
+	ssize_t n;
+};
+
+/* The rest of what it was at, and the last lines. */
+static xyl_step conclude(void *frame)
+{
+	struct conclude *self = frame;
+
+	XYL_BEGIN(self)
+	if (report_is_torn(&self->monitor->xyli_own->report)) {
+		XYL_AWAIT(self->n, monitor_publish(self->monitor));
+		if (self->n < 0)
+			XYL_RETURN(self->n);
+	}
+	self->n = monitor_look(self->monitor, true);
+	if (self->n == 0)
+		XYL_AWAIT(self->n, monitor_publish(self->monitor));
+	XYL_END(self->n);
 }
 
 /* Periods that have been missed are not made up for. */
@@ -102,20 +155,15 @@ xyl_step xyl_monitor(void *frame)
 			break;
 		if (monitor_look(self, false) < 0)
 			continue; /* no memory: what it missed is in the next */
-		XYL_AWAIT(self->n, monitor_write(self));
+		XYL_AWAIT(self->n, monitor_publish(self));
 		if (self->n < 0)
 			break;
-		xyli_metrics_keep(self->metrics);
 	}
 	if (self->n == -ECANCELED) {
-		self->n = monitor_look(self, true);
 		xyl_shield_begin();
-		if (self->n == 0)
-			XYL_AWAIT(self->n, xyl_within(monitor_write(self), LAST_NS));
+		XYL_AWAIT(self->n, xyl_within(xyl_call(conclude, .monitor = self), LAST_NS));
 		xyl_shield_end();
 	}
-	if (self->n >= 0)
-		xyli_metrics_keep(self->metrics);
 	monitor_end(self);
-	XYL_END(self->n < 0 ? self->n : 0);
+	XYL_END(self->n);
 }

@@ -60,7 +60,7 @@ static __attribute__((format(printf, 2, 3))) bool report_add(struct xyli_report 
 void xyli_report_done(struct xyli_report *report)
 {
 	free(report->bytes);
-	*report = (struct xyli_report){ NULL, 0, 0 };
+	*report = (struct xyli_report){ .bytes = NULL };
 }
 
 /* ---- one source ----------------------------------------------------------------------------- */
@@ -143,7 +143,7 @@ int xyli_report_lines(struct xyli_report *report, const struct xyl_metrics *metr
 {
 	bool ok = true;
 
-	report->len = 0;
+	report->len = report->sent = 0;
 	for (const struct xyli_source *source = metrics->first; source && ok; source = source->next)
 		ok = line_add(report, source, is_last);
 	return ok ? 0 : -ENOMEM;
@@ -153,7 +153,7 @@ int xyli_report_view(struct xyli_report *report, const struct xyl_metrics *metri
 {
 	bool ok;
 
-	report->len = 0;
+	report->len = report->sent = 0;
 	ok = report_add(report, "\033[H\033[J"); /* home, and clear */
 	for (const struct xyli_source *source = metrics->first; source && ok; source = source->next)
 		ok = view_add(report, source);

@@ -11,7 +11,7 @@
 /* In malloc memory, of which it holds no pointer into the collected heap. */
 struct xyli_report {
 	char *bytes;
-	size_t len, room;
+	size_t len, sent, room;
 };
 
 /* Of the last look: a JSON object a line for each source, or a screenful.  -ENOMEM. */

@@ -585,3 +585,45 @@ TEST(periods_that_were_missed_are_not_made_up_for)
 	CHECK((int64_t)sums.lines <= ns / XYL_MS - MISSED + 4);
 	close(paper.fd);
 }
+
+/* Aborted in the middle of a line: that one is finished first. */
+TEST(a_line_that_has_begun_is_finished)
+{
+	struct driven driven;
+	struct tube tube;
+	char line[LINE_BYTES] = "", *second;
+	struct json json;
+	struct xyl_metrics *metrics = one_count();
+	struct xyl_task *task;
+
+	test_needs_the_real_ring("a page has gone out at once");
+	driven = drive_begin(NULL);
+	tube = tube_make(true);
+	for (int i = 0; i < 5; i++) { /* more than the page that is free has room for */
+		char name[8];
+
+		snprintf(name, sizeof(name), "more-%d", i);
+		CHECK_EQ(xyl_metrics_add_runtime(metrics, name, driven.rt), 0);
+	}
+	CHECK_EQ(read(tube.read_fd, line, 4096), 4096);
+	tube.fill -= 4096;
+	task = DRIVE_SPAWN(&driven, xyl_monitor, .to = tube.io, .period_ns = 1, .metrics = metrics);
+	counted = 2;
+	drive(&driven, 30); /* a page of it is in the pipe */
+	counted = 5;
+	xyl_abort(task);
+	drive(&driven, 10);
+	CHECK(!xyl_is_done(task));
+	tube_drain(&tube);
+	drive_until_done(&driven, task);
+	CHECK_EQ(xyl_result(task), 0);
+	CHECK(read(tube.read_fd, line, sizeof(line) - 1) > 0);
+	second = strchr(line, '\n') + 1;
+	*second = '\0';
+	json = json_read(line);
+	line_is_of_the_schema(&json);
+	CHECK_EQ(json_count(&json, "delta.value"), 2);
+	CHECK(strcmp(json_text(&json, "last"), "false") == 0);
+	close(tube.read_fd);
+	drive_end(&driven);
+}
