@@ -475,6 +475,24 @@ static struct xyl_metrics *one_count(void)
 	return metrics;
 }
 
+/* Of all that is in it: a line, or two if a part of the first had gone out when it was cut. */
+static uint64_t tube_sum(const struct tube *tube, struct json *ret_last)
+{
+	char text[LINE_BYTES] = "", line[LINE_BYTES];
+	uint64_t all = 0;
+
+	CHECK(read(tube->read_fd, text, sizeof(text) - 1) > 0);
+	for (char *at = text, *end; *at; at = end + 1) {
+		end = strchr(at, '\n');
+		CHECK(end != NULL);
+		snprintf(line, sizeof(line), "%.*s", (int)(end + 1 - at), at);
+		*ret_last = json_read(line);
+		line_is_of_the_schema(ret_last);
+		all += json_count(ret_last, "delta.value");
+	}
+	return all;
+}
+
 TEST(a_monitor_ends_when_nobody_reads_any_more)
 {
 	struct driven driven = drive_begin(NULL);
@@ -489,14 +507,12 @@ TEST(a_monitor_ends_when_nobody_reads_any_more)
 	drive_end(&driven);
 }
 
-/* Aborted in the middle of a write of which nothing has gone out: what it would have said is
- * in the last line. */
+/* Aborted in the middle of a write: what it has not said is in the last line. */
 TEST(what_an_abort_has_cut_is_in_the_last_line)
 {
 	struct driven driven = drive_begin(NULL);
 	struct tube tube = tube_make(true);
-	char line[LINE_BYTES] = "";
-	struct json json;
+	struct json last;
 	struct xyl_task *task = DRIVE_SPAWN(&driven, xyl_monitor, .to = tube.io, .period_ns = 1,
 					    .metrics = one_count());
 
@@ -509,12 +525,8 @@ TEST(what_an_abort_has_cut_is_in_the_last_line)
 	tube_drain(&tube);
 	drive_until_done(&driven, task);
 	CHECK_EQ(xyl_result(task), 0);
-	CHECK(read(tube.read_fd, line, sizeof(line) - 1) > 0);
-	json = json_read(line);
-	line_is_of_the_schema(&json);
-	CHECK_EQ(json_count(&json, "line"), 0);
-	CHECK_EQ(json_count(&json, "delta.value"), 3);
-	CHECK(strcmp(json_text(&json, "last"), "true") == 0);
+	CHECK_EQ(tube_sum(&tube, &last), 3);
+	CHECK(strcmp(json_text(&last, "last"), "true") == 0);
 	close(tube.read_fd);
 	drive_end(&driven);
 }
@@ -600,7 +612,7 @@ TEST(a_line_that_has_begun_is_finished)
 	driven = drive_begin(NULL);
 	tube = tube_make(true);
 	for (int i = 0; i < 5; i++) { /* more than the page that is free has room for */
-		char name[8];
+		char name[24];
 
 		snprintf(name, sizeof(name), "more-%d", i);
 		CHECK_EQ(xyl_metrics_add_runtime(metrics, name, driven.rt), 0);

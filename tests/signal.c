@@ -78,7 +78,7 @@ static struct xyl_task *driven_next(const struct driven *driven, struct xyl_sign
 
 /* ---- what the program had there ---------------------------------------------------------- */
 
-static volatile sig_atomic_t own_calls;
+static atomic_int own_calls;
 
 static void own(int signo)
 {
