@@ -206,6 +206,37 @@ TEST(of_the_tasks_that_wait_on_one_subscription_one_gets_it)
 	drive_end(&driven);
 }
 
+struct raise_and_wait {
+	struct xyl_frame frame;
+	struct xyl_signals *signals;
+	ssize_t n;
+};
+
+static xyl_step raise_and_wait(void *frame)
+{
+	struct raise_and_wait *self = frame;
+
+	XYL_BEGIN(self)
+	raise(SIGUSR1); /* the shard has not answered it yet */
+	XYL_AWAIT(self->n, xyl_signals_next(self->signals));
+	XYL_END(self->n);
+}
+
+TEST(whoever_comes_last_does_not_take_it_from_the_first)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *first = driven_next(&driven, signals);
+	struct xyl_task *last = DRIVE_SPAWN(&driven, raise_and_wait, .signals = signals);
+
+	drive_until_done(&driven, first);
+	CHECK_EQ(xyl_result(first), SIGUSR1);
+	CHECK(!xyl_is_done(last));
+	xyl_signals_close(signals);
+	drive_until_done(&driven, last);
+	drive_end(&driven);
+}
+
 TEST(what_came_before_a_subscription_is_not_its_own)
 {
 	struct driven driven = drive_begin(NULL);
