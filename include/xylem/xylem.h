@@ -565,6 +565,41 @@ XYL_API int xyl_clock_hold(struct xyl_runtime *rt);
 XYL_API int xyl_clock_move(struct xyl_runtime *rt, int64_t ns);
 XYL_API int xyl_clock_release(struct xyl_runtime *rt);
 
+/* ---- signals ---------------------------------------------------------------
+ * A subscription: while it is open, these signals no longer do what they did, but are
+ * counted, whichever thread the kernel delivers them to, and handed to tasks.  Several of
+ * one number that come before somebody asks are one, as in the kernel.  Each subscription
+ * that names a signal gets it; of the tasks that wait on one subscription, the first does.
+ *
+ * A handler is installed (SA_RESTART) for the first subscriber of a signal; when its last
+ * one has left, what was there before is there again.  A handler of the program's own is
+ * not called meanwhile; one that it installs afterwards takes the signal away from here,
+ * and stays.  A signal that every thread blocks, for a signalfd say, does not arrive: the
+ * thread of a started runtime blocks what it can, so some other must not.  Children begin
+ * with the default action, as after any execve(2).
+ *
+ * A subscription belongs to the runtime in which it was made or first waited on, which
+ * closes it, when it stops, after its last task.  One that no runtime has used stays open. */
+
+struct xyl_signals;
+
+/* Of n signals, from now on.  In a task, or before there is a runtime.  -EINVAL: none, or one
+ * that cannot be caught (SIGKILL, SIGSTOP), that is a thread's own fault (SIGSEGV, SIGBUS,
+ * SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT), the collector's (SIGPWR, SIGXCPU), the
+ * runtime's (SIGPIPE), or no signal; -ENOMEM.
+ *
+ *	n = xyl_signals_new(&self->signals, (int[]){ SIGINT, SIGTERM }, 2); */
+XYL_API int xyl_signals_new(struct xyl_signals **ret_signals, const int signos[], size_t n);
+
+/* The number of one that has come; if several, in turn.  Neither an abort nor a bound takes
+ * one away: who asks next gets it.  -EBADF: closed; -EXDEV: another runtime's. */
+XYL_OP xyl_signals_next(struct xyl_signals *signals);
+
+/* Wakes who waits with -ECANCELED.  Signals that were not handed out are forgotten.  On the
+ * thread of its runtime, or on any attached one if it has none.  No-op on NULL, and on a
+ * closed one. */
+XYL_API void xyl_signals_close(struct xyl_signals *signals);
+
 /* ---- I/O -------------------------------------------------------------------
  * One handle for everything that has a descriptor.  It owns the descriptor; an
  * outstanding operation holds the handle, so a number is never reused under it.
@@ -829,6 +864,54 @@ XYL_API int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns);
 XYL_API int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns);
 XYL_API void xyl_runtime_stats(const struct xyl_runtime *rt, struct xyl_stats *ret_stats);
 XYL_API struct xyl_runtime *xyl_runtime_self(void);	/* the one that runs the calling task */
+
+/* ---- watching it run --------------------------------------------------------
+ * Statistics are counts, which only go up, and levels. */
+
+/* What became of the one between two looks: counts are what they went up by; levels (live,
+ * ops_outstanding, pinned_bytes, leaked_pins, handles_open, buffers, buffers_lent) what
+ * they are now.  Any thread. */
+XYL_API void xyl_stats_delta(const struct xyl_stats *now, const struct xyl_stats *before,
+			     struct xyl_stats *ret_delta);
+XYL_API double xyl_rate(uint64_t delta, int64_t ns);	/* per second; 0 of no time */
+
+/* What a monitor is to watch.  In a task, or before there is a runtime; by one thread at a
+ * time.  A name is 1 to 64 of A-Z a-z 0-9 _ . -
+ * -EINVAL: it is not; -EEXIST: it is taken; -ENOMEM.  What is added is held, and counted
+ * from that moment. */
+struct xyl_metrics;
+enum xyl_metric { XYL_COUNT, XYL_LEVEL };
+XYL_API struct xyl_metrics *xyl_metrics_new(void);	/* NULL: no memory */
+XYL_API int xyl_metrics_add_runtime(struct xyl_metrics *metrics, const char *name,
+				    const struct xyl_runtime *rt);
+XYL_API int xyl_metrics_add_heap(struct xyl_metrics *metrics, const char *name);	/* the process's */
+XYL_API int xyl_metrics_add_chan(struct xyl_metrics *metrics, const char *name,
+				 const struct xyl_chan *chan);
+
+/* A variable of the program's: in collected memory or static.  Several threads count with
+ * atomic additions, and it is read so. */
+XYL_API int xyl_metrics_add(struct xyl_metrics *metrics, const char *name, enum xyl_metric kind,
+			    const uint64_t *value);
+
+/* An async function: writes what was watched to `to`, each period and once more when it is
+ * aborted or a bound passes (or its runtime stops).  A line of JSON for each source, as
+ * docs/monitor.md describes; the differences in the lines of a source add up to what has
+ * happened since it was added.  A period that was missed is not made up for, and a reader
+ * who does not read delays the next line.  -EBUSY: another monitor watches these metrics;
+ * -EINVAL: no handle, or a negative period; -EPIPE and its like: nobody reads any more.  The
+ * handle is not closed.  What is last is given up after a second.
+ *
+ *	xyl_spawn(xyl_monitor, .to = io, .period_ns = 250 * XYL_MS); */
+struct xyl_monitor {
+	struct xyl_frame frame;
+	struct xyl_metrics *metrics;	/* NULL: this "runtime" and the "heap" */
+	struct xyl_io *to;
+	int64_t period_ns;		/* 0: a second */
+	bool live;			/* a screenful for a terminal, what is not zero, rather than JSON */
+	struct xyli_monitoring *xyli_own;	/* private, and the next */
+	ssize_t n;
+};
+XYL_API xyl_async_fn xyl_monitor;
 
 /* The last failed start on this thread, in a sentence a person can act on; "" if none. */
 XYL_API const char *xyl_runtime_why(void);
