@@ -8,6 +8,7 @@
 
 #include "tests/asyncs.h"
 #include "tests/drive.h"
+#include "tests/waiting.h"
 #include "xylem/xylem.h"
 
 /* Each is used by one thread, outside its tasks. */
@@ -215,8 +216,7 @@ static struct xyl_task *waiter_spawn(const struct driven *driven, const struct k
 	struct xyl_task *task = DRIVE_SPAWN(driven, operate, .operation = kind->wait,
 					    .object = object);
 
-	drive(driven, 4);
-	CHECK(!xyl_is_done(task));
+	drive_until_waiting(driven, task);
 	return task;
 }
 
@@ -293,8 +293,7 @@ static void later(const struct driven *driven, const struct kind *kind, void *ob
 	struct xyl_task *task = DRIVE_SPAWN(driven, operate, .operation = kind->wait,
 					    .object = object, .later = true);
 
-	drive(driven, 4);
-	CHECK(!xyl_is_done(task));
+	drive_until_waiting(driven, task);
 	kind->let(object);
 	drive_until_done(driven, task);
 	CHECK_EQ(xyl_result(task), kind->gives);
