@@ -55,6 +55,8 @@ xyl_pending xyl_barrier_wait(struct xyl_barrier *barrier)
 	struct xyl_task *task = xyli_task_calling("xyl_barrier_wait");
 	struct xyli_wait *others;
 
+	if (!barrier)
+		return xyli_done(task, -EINVAL);
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
 	xyli_lock(&barrier->lock);

@@ -50,7 +50,7 @@ struct xyl_broadcast *xyl_broadcast_new(size_t elem_size, size_t capacity)
 
 struct xyl_receiver *xyl_broadcast_subscribe(struct xyl_broadcast *broadcast)
 {
-	struct xyl_receiver *receiver = xyl_new(struct xyl_receiver);
+	struct xyl_receiver *receiver = broadcast ? xyl_new(struct xyl_receiver) : NULL;
 
 	if (!receiver)
 		return NULL;
@@ -107,6 +107,8 @@ int xyl_broadcast_send(struct xyl_broadcast *broadcast, const void *elem)
 	struct xyli_wait *taken = NULL;
 	bool closed;
 
+	if (!broadcast)
+		return -EINVAL;
 	xyli_lock(&broadcast->lock);
 	closed = broadcast->closed;
 	if (!closed) {
@@ -171,9 +173,12 @@ static const struct xyli_wait_kind receiver_wait = { .name = "broadcast",
 xyl_pending xyl_broadcast_recv(struct xyl_receiver *receiver, void *ret_elem)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_broadcast_recv");
-	struct xyl_broadcast *broadcast = receiver->broadcast;
+	struct xyl_broadcast *broadcast;
 	ssize_t r;
 
+	if (!receiver)
+		return xyli_done(task, -EINVAL);
+	broadcast = receiver->broadcast;
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
 	xyli_lock(&broadcast->lock);
@@ -190,11 +195,12 @@ xyl_pending xyl_broadcast_recv(struct xyl_receiver *receiver, void *ret_elem)
 
 ssize_t xyl_broadcast_try_recv(struct xyl_receiver *receiver, void *ret_elem)
 {
-	struct xyl_broadcast *broadcast = receiver->broadcast;
 	ssize_t r;
 
-	xyli_lock(&broadcast->lock);
+	if (!receiver)
+		return -EINVAL;
+	xyli_lock(&receiver->broadcast->lock);
 	r = receiver_fetch(receiver, ret_elem);
-	xyli_unlock(&broadcast->lock);
+	xyli_unlock(&receiver->broadcast->lock);
 	return r;
 }

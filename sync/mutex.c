@@ -58,6 +58,8 @@ static __attribute__((noinline)) xyl_pending lock_slowly(struct xyl_mutex *mutex
 {
 	bool taken, again;
 
+	if (!mutex)
+		return xyli_done(task, -EINVAL); /* there was no memory for it, most likely */
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
 	xyli_lock(&mutex->lock);
@@ -76,7 +78,7 @@ xyl_pending xyl_mutex_lock(struct xyl_mutex *mutex)
 	struct xyl_task *task = xyli_task_calling("xyl_mutex_lock");
 	bool taken;
 
-	if (!xyli_task_is_bothered(task) && xyli_lock_owned(&mutex->lock)) {
+	if (mutex && !xyli_task_is_bothered(task) && xyli_lock_owned(&mutex->lock)) {
 		taken = mutex_take(mutex, task);
 		xyli_unlock_owned(&mutex->lock);
 		if (taken)
@@ -91,6 +93,8 @@ int xyl_mutex_try_lock(struct xyl_mutex *mutex)
 {
 	bool taken;
 
+	if (!mutex)
+		return -EINVAL;
 	xyli_lock(&mutex->lock);
 	taken = mutex_take(mutex, caller());
 	xyli_unlock(&mutex->lock);

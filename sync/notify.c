@@ -35,6 +35,8 @@ xyl_pending xyl_notify_wait(struct xyl_notify *notify)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_notify_wait");
 
+	if (!notify)
+		return xyli_done(task, -EINVAL);
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
 	xyli_lock(&notify->lock);

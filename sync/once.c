@@ -51,6 +51,8 @@ static __attribute__((noinline)) xyl_pending begin_slowly(struct xyl_once *once,
 {
 	unsigned state;
 
+	if (!once)
+		return xyli_done(task, -EINVAL);
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
 	xyli_lock(&once->lock);
@@ -67,7 +69,7 @@ xyl_pending xyl_once_begin(struct xyl_once *once)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_once_begin");
 
-	if (!xyli_task_is_bothered(task) && once_is_done(once))
+	if (once && !xyli_task_is_bothered(task) && once_is_done(once))
 		return xyli_done(task, 0);
 	return begin_slowly(once, task);
 }
@@ -103,5 +105,7 @@ void xyl_once_end(struct xyl_once *once, ssize_t result)
 
 ssize_t xyl_once_result(const struct xyl_once *once)
 {
+	if (!once)
+		return -EINVAL;
 	return once_is_done(once) ? once->result : -EAGAIN;
 }

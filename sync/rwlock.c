@@ -8,6 +8,8 @@
  *
  * As long as somebody is in, what is free tells who: none, it is a writer.
  */
+#include <errno.h>
+
 #include "sync/permits.h"
 
 struct xyl_rwlock {
@@ -37,6 +39,8 @@ xyl_pending xyl_rwlock_read(struct xyl_rwlock *rwlock)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_rwlock_read");
 
+	if (!rwlock)
+		return xyli_done(task, -EINVAL);
 	if (xyli_permits_take_quickly(&rwlock->permits, task, READER))
 		return xyli_done(task, 0);
 	return xyli_permits_acquire(&rwlock->permits, task, READER, &read_wait);
@@ -46,6 +50,8 @@ xyl_pending xyl_rwlock_write(struct xyl_rwlock *rwlock)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_rwlock_write");
 
+	if (!rwlock)
+		return xyli_done(task, -EINVAL);
 	if (xyli_permits_take_quickly(&rwlock->permits, task, WRITER))
 		return xyli_done(task, 0);
 	return xyli_permits_acquire(&rwlock->permits, task, WRITER, &write_wait);
@@ -53,12 +59,12 @@ xyl_pending xyl_rwlock_write(struct xyl_rwlock *rwlock)
 
 int xyl_rwlock_try_read(struct xyl_rwlock *rwlock)
 {
-	return xyli_permits_try(&rwlock->permits, READER);
+	return rwlock ? xyli_permits_try(&rwlock->permits, READER) : -EINVAL;
 }
 
 int xyl_rwlock_try_write(struct xyl_rwlock *rwlock)
 {
-	return xyli_permits_try(&rwlock->permits, WRITER);
+	return rwlock ? xyli_permits_try(&rwlock->permits, WRITER) : -EINVAL;
 }
 
 void xyl_rwlock_unlock(struct xyl_rwlock *rwlock)

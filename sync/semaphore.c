@@ -33,6 +33,8 @@ xyl_pending xyl_semaphore_acquire(struct xyl_semaphore *semaphore, size_t n)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_semaphore_acquire");
 
+	if (!semaphore)
+		return xyli_done(task, -EINVAL);
 	if (xyli_permits_take_quickly(&semaphore->permits, task, n))
 		return xyli_done(task, 0);
 	return xyli_permits_acquire(&semaphore->permits, task, n, &semaphore_wait);
@@ -40,13 +42,16 @@ xyl_pending xyl_semaphore_acquire(struct xyl_semaphore *semaphore, size_t n)
 
 int xyl_semaphore_try_acquire(struct xyl_semaphore *semaphore, size_t n)
 {
-	return xyli_permits_try(&semaphore->permits, n);
+	return semaphore ? xyli_permits_try(&semaphore->permits, n) : -EINVAL;
 }
 
 int xyl_semaphore_release(struct xyl_semaphore *semaphore, size_t n)
 {
-	struct xyli_permits *permits = &semaphore->permits;
+	struct xyli_permits *permits;
 
+	if (!semaphore)
+		return -EINVAL;
+	permits = &semaphore->permits;
 	xyli_lock(&permits->lock);
 	if (n > XYLI_PERMITS_MAX - permits->free) {
 		xyli_unlock(&permits->lock);

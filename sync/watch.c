@@ -49,6 +49,8 @@ int xyl_watch_set(struct xyl_watch *watch, const void *value)
 	struct xyli_wait *watching = NULL;
 	bool closed;
 
+	if (!watch)
+		return -EINVAL;
 	xyli_lock(&watch->lock);
 	closed = watch->closed;
 	if (!closed) {
@@ -82,6 +84,8 @@ xyl_pending xyl_watch_changed(struct xyl_watch *watch, uint64_t seen)
 	struct xyl_task *task = xyli_task_calling("xyl_watch_changed");
 	bool changed;
 
+	if (!watch)
+		return xyli_done(task, -EINVAL);
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
 	xyli_lock(&watch->lock);

@@ -432,3 +432,34 @@ TEST(what_is_given_from_outside_and_crosses_an_abort_is_kept)
 		cross(&kinds[i], true);
 	}
 }
+
+/* ---- no memory ------------------------------------------------------------------------- */
+
+static xyl_pending broadcast_wait_without_receiver(void *object)
+{
+	return xyl_broadcast_recv(object, NULL);
+}
+
+static xyl_pending watch_wait_without_look(void *object)
+{
+	return xyl_watch_changed(object, 0);
+}
+
+TEST(what_could_not_be_made_is_refused)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (kinds[i].wait != watch_wait && kinds[i].wait != broadcast_wait)
+			CHECK_EQ(RUN(operate, .operation = kinds[i].wait), -EINVAL);
+	CHECK_EQ(RUN(operate, .operation = broadcast_wait_without_receiver), -EINVAL);
+	CHECK_EQ(RUN(operate, .operation = watch_wait_without_look), -EINVAL);
+	CHECK_EQ(xyl_mutex_try_lock(NULL), -EINVAL);
+	CHECK_EQ(xyl_semaphore_try_acquire(NULL, 1), -EINVAL);
+	CHECK_EQ(xyl_semaphore_release(NULL, 1), -EINVAL);
+	CHECK_EQ(xyl_rwlock_try_read(NULL), -EINVAL);
+	CHECK_EQ(xyl_rwlock_try_write(NULL), -EINVAL);
+	CHECK_EQ(xyl_once_result(NULL), -EINVAL);
+	CHECK_EQ(xyl_watch_set(NULL, NULL), -EINVAL);
+	CHECK(xyl_broadcast_subscribe(NULL) == NULL);
+	CHECK_EQ(xyl_broadcast_send(NULL, NULL), -EINVAL);
+	CHECK_EQ(xyl_broadcast_try_recv(NULL, NULL), -EINVAL);
+}

@@ -287,13 +287,13 @@ struct xyl_chan;
  * event.  NULL: no memory, or not a capacity. */
 XYL_API struct xyl_chan *xyl_chan_new(size_t elem_size, ptrdiff_t capacity);
 
-/* 0; -EPIPE: closed.  The element is read before xyl_send returns (so it may be a local), and
+/* 0; -EPIPE: closed; -EINVAL: no channel.  The element is read before xyl_send returns (so it may be a local), and
  * a sender that failed still owns what is in it.  A receive drains what was sent before
  * the close, then gives -EPIPE; ret_elem NULL: it is dropped. */
 XYL_OP xyl_send(struct xyl_chan *chan, const void *elem);
 XYL_OP xyl_recv(struct xyl_chan *chan, void *ret_elem);
 
-/* From any attached thread: -EAGAIN instead of waiting, -EPIPE, -ENOMEM. */
+/* From any attached thread: -EAGAIN instead of waiting, -EPIPE, -EINVAL, -ENOMEM. */
 XYL_API int xyl_try_send(struct xyl_chan *chan, const void *elem);
 XYL_API int xyl_try_recv(struct xyl_chan *chan, void *ret_elem);
 
@@ -309,17 +309,93 @@ struct xyl_chan_stats {
 };
 XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *ret_stats);
 
-/* ---- locks ------------------------------------------------------------------
- * For tasks of any shard, of several runtimes too; what is no operation, for any attached
- * thread.  All but the value of a watch and the messages of a broadcast are found in one
- * idea: a line, first come first served, in which each who is let go is given what he waits
- * for, directly.  Nobody is woken to try again, and nobody overtakes, not even a try.
+/* ---- select ----------------------------------------------------------------
+ * Wait for several things at once; exactly one of them happens, the others do not
+ * happen at all: nothing is received, sent or counted there.  Among those that can
+ * happen at once, chance decides; with xyl_select_first, the order.  What a case
+ * names NULL (a channel, a token) never happens, which switches a case off.
  *
- * Who is aborted, or whose bound passes, leaves the line, and whoever had to wait only for
- * him goes on.  A result that has come is kept: after 0 you hold it, in an aborted task
- * too, and have to give it back.  Started by xyl_later it is the caller's once the future
- * has its value.  Nothing need be closed or ended by hand: what nobody holds is garbage.
- * The functions that make one give NULL without memory, or if a size makes no sense. */
+ *	XYL_AWAIT(self->n, xyl_select(xyl_on_recv(self->jobs, &self->job),
+ *				      xyl_on_cancel(self->token),
+ *				      xyl_on_timeout(XYL_SEC)));
+ *
+ * gives the index of the case that happened, from 0.  A closed channel has happened, a
+ * failed task too; what came of it is written to .ret_result, if given, which lies
+ * in collected memory: xyl_on_recv(ch, &self->job, .ret_result = &self->r).  There
+ *	recv, send	0, or -EPIPE: closed
+ *	done, future	what xyl_join, xyl_future_get give
+ *	cancel		0
+ *	ready		as xyl_poll
+ * Errors of the select itself: -EINVAL: no case, an unknown one, or one on a NULL task or
+ * future; -EXDEV: a task or a future of another runtime.
+ *
+ * Up to 32 cases of which one can happen at once take no memory; who waits takes one
+ * block.  After Go's select, and Newsqueak's before it. */
+struct xyl_case {
+	int kind;
+	void *on, *slot;
+	const void *elem;
+	int64_t ns;
+	int fd;
+	unsigned events;
+	ssize_t *ret_result;
+};
+#define xyl_on_recv(ch, ...)  ((struct xyl_case){ .kind = 1, .on = (ch), .slot = __VA_ARGS__ })	/* NULL: discard */
+#define xyl_on_send(ch, ...)  ((struct xyl_case){ .kind = 2, .on = (ch), .elem = __VA_ARGS__ })
+#define xyl_on_done(...)      ((struct xyl_case){ .kind = 3, .on = __VA_ARGS__ })
+#define xyl_on_future(...)    ((struct xyl_case){ .kind = 4, .on = __VA_ARGS__ })
+#define xyl_on_cancel(...)    ((struct xyl_case){ .kind = 5, .on = __VA_ARGS__ })
+#define xyl_on_timeout(t)     ((struct xyl_case){ .kind = 6, .ns = (t) })	/* 0: if nothing else can happen */
+#define xyl_on_default()      ((struct xyl_case){ .kind = 7 })			/* likewise */
+#define xyl_on_ready(fd_, ...) ((struct xyl_case){ .kind = 8, .fd = (fd_), .events = __VA_ARGS__ })
+
+#define xyl_select(...)       xyli_select(XYLI_CASES(__VA_ARGS__), false)
+#define xyl_select_first(...) xyli_select(XYLI_CASES(__VA_ARGS__), true)
+
+/* For threads outside: each blocks an attached thread, for ns at most; ns < 0: for ever.
+ * -ETIMEDOUT; -EDEADLK: from a task; -ENOMEM.  xyl_select_wait knows recv, send, cancel,
+ * timeout and default only (-EINVAL). */
+XYL_API ssize_t xyl_send_wait(struct xyl_chan *chan, const void *elem, int64_t ns);
+XYL_API ssize_t xyl_recv_wait(struct xyl_chan *chan, void *ret_elem, int64_t ns);
+#define xyl_select_wait(ns, ...) xyli_select_wait(XYLI_CASES(__VA_ARGS__), ns)
+/* ---- tokens ---------------------------------------------------------------
+ * A token says "stop" to whoever looks: once, for good, and to all below it, never to
+ * what is above.  It is not an abort: nobody is cut off, a task sees it where it waits
+ * for it (xyl_cancel_wait), or has asked for an await to end with it (xyl_until).
+ * A token keeps alive who waits for it and its parent, but not its children: one that
+ * nobody holds is garbage, and a long-lived parent may have any number.
+ *
+ * After the cancellation tokens of .NET (Toub) and the contexts of Go. */
+
+struct xyl_cancel;
+
+/* parent NULL: a tree of its own.  Born fired if the parent is.  NULL: no memory.  Any
+ * attached thread. */
+XYL_API struct xyl_cancel *xyl_cancel_new(struct xyl_cancel *parent);
+
+/* Any thread, attached or not, that has a token which something keeps alive; any number of
+ * times, and NULL does nothing.  Costs what it wakes.  What was written before it is
+ * seen by who finds the token fired. */
+XYL_API void xyl_cancel_fire(struct xyl_cancel *token);
+XYL_API bool xyl_cancel_is_fired(const struct xyl_cancel *token);	/* any thread; looks at each token above */
+
+/* 0 once it is fired; any number of waiters, of any shard.  -EINVAL: NULL, as a failed new
+ * gave it. */
+XYL_OP xyl_cancel_wait(struct xyl_cancel *token);
+
+/* ---- locks ------------------------------------------------------------------
+ * Eight ways to wait for one another: for tasks of any shard, of several runtimes too, and,
+ * where it is no operation, for any attached thread.  All are one idea: a line, first come
+ * first served, in which whoever is let go is given what he waits for, directly.  Nobody is
+ * woken to try again, and nobody overtakes; a try does not, either.
+ *
+ * Who is aborted, or whose bound passes, leaves the line, and those who had to wait only
+ * for him go on.  A result that has come is kept: after 0 you hold it, in an aborted task
+ * too, and must give it back.  Begun with xyl_later it is the caller's once the future has
+ * its value.  Nothing need be closed: what nobody holds is garbage.
+ *
+ * A new one is NULL if there is no memory, or its size makes no sense; what returns an error,
+ * an operation among them, then gives -EINVAL. */
 
 /* One holder at a time: a task, or a thread outside one.  -EDEADLK: he holds it already.  An
  * unlock hands it to the first who waits; by anyone but the holder it aborts the program.
@@ -727,7 +803,13 @@ static inline xyl_step xyli_return(struct xyl_frame *frame, ssize_t value)
 	return (xyl_step){ 0 };
 }
 
+#define XYLI_CASES(...)							\
+	(struct xyl_case[]){ __VA_ARGS__ },				\
+	sizeof((struct xyl_case[]){ __VA_ARGS__ }) / sizeof(struct xyl_case)
+
 XYL_OP xyli_call(const struct xyli_fn *fn, const void *init);
+XYL_OP xyli_select(const struct xyl_case *cases, size_t n, bool first);
+XYL_API ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns);
 XYL_API struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 				    const struct xyli_fn *fn, const void *init);
 XYL_API struct xyl_task *xyli_runtime_spawn(struct xyl_runtime *rt, xyl_placement placement,
