@@ -73,7 +73,7 @@ static struct queue queue_begin(void)
 {
 	struct queue queue = { .driven = drive_begin(NULL), .rwlock = xyl_rwlock_new() };
 
-	CHECK_EQ(xyl_rwlock_try_read(queue.rwlock), 0);
+	served(&queue.driven, DRIVE_SPAWN(&queue.driven, take_lock, .rwlock = queue.rwlock));
 	queue.writer = waiter(&queue.driven, queue.rwlock, true);
 	queue.reader = waiter(&queue.driven, queue.rwlock, false);
 	queue.reader_too = waiter(&queue.driven, queue.rwlock, false);
@@ -130,13 +130,28 @@ TEST(a_downgrade_lets_in_the_readers_in_front)
 	last = waiter(&driven, rwlock, false);
 	xyl_rwlock_downgrade(rwlock);
 	served(&driven, reader);
-	CHECK(!xyl_is_done(writer) && !xyl_is_done(last));
 	xyl_rwlock_unlock(rwlock);
+	drive(&driven, 4);
+	CHECK(!xyl_is_done(writer) && !xyl_is_done(last));
 	xyl_rwlock_unlock(rwlock);
 	served(&driven, writer);
 	xyl_rwlock_unlock(rwlock);
 	served(&driven, last);
 	drive_end(&driven);
+}
+
+TEST(a_downgraded_writer_is_a_reader)
+{
+	struct xyl_rwlock *rwlock = xyl_rwlock_new();
+
+	CHECK_EQ(xyl_rwlock_try_write(rwlock), 0);
+	xyl_rwlock_downgrade(rwlock);
+	CHECK_EQ(xyl_rwlock_try_write(rwlock), -EAGAIN);
+	CHECK_EQ(xyl_rwlock_try_read(rwlock), 0);
+	xyl_rwlock_unlock(rwlock);
+	CHECK_EQ(xyl_rwlock_try_write(rwlock), -EAGAIN);
+	xyl_rwlock_unlock(rwlock);
+	CHECK_EQ(xyl_rwlock_try_write(rwlock), 0);
 }
 
 static void unlock_a_free_one(void *unused)
