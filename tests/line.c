@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "tests/asyncs.h"
+#include "tests/child.h"
 #include "tests/drive.h"
 #include "tests/waiting.h"
 #include "xylem/xylem.h"
@@ -462,4 +463,98 @@ TEST(what_could_not_be_made_is_refused)
 	CHECK(xyl_broadcast_subscribe(NULL) == NULL);
 	CHECK_EQ(xyl_broadcast_send(NULL, NULL), -EINVAL);
 	CHECK_EQ(xyl_broadcast_try_recv(NULL, NULL), -EINVAL);
+}
+
+/* All that there is: an object refers to the one before it. */
+static void **hoard;
+
+static void hoard_all(void)
+{
+	for (size_t size = 8192; size >= 16; size = size > 1008 ? 1008 : size - 16) {
+		void **more;
+
+		while ((more = xyl_alloc(size)) != NULL) {
+			*more = hoard;
+			hoard = more;
+		}
+	}
+}
+
+/* A task can let them go; and waiting is all that the waiter does. */
+static bool kind_is_simple(const struct kind *kind)
+{
+	return kind->wait != once_wait && kind->wait != barrier_wait &&
+	       kind->wait != broadcast_wait;
+}
+
+struct starving {
+	struct xyl_frame frame;
+	void *objects[KINDS];
+	struct xyl_task *tasks[KINDS];
+	size_t i;
+	ssize_t r;
+};
+
+static void starving_begin(struct starving *self)
+{
+	for (size_t i = 0; i < KINDS; i++) {
+		if (!kind_is_simple(&kinds[i]))
+			continue;
+		self->objects[i] = kinds[i].make();
+		self->tasks[i] = xyl_spawn(operate, .operation = kinds[i].wait,
+					   .object = self->objects[i]);
+	}
+	hoard_all();
+}
+
+static void nothing_new(void)
+{
+	CHECK(xyl_mutex_new() == NULL);
+	CHECK(xyl_semaphore_new(1) == NULL);
+	CHECK(xyl_rwlock_new() == NULL);
+	CHECK(xyl_notify_new() == NULL);
+	CHECK(xyl_barrier_new(1) == NULL);
+	CHECK(xyl_once_new() == NULL);
+	CHECK(xyl_watch_new(1, NULL) == NULL);
+	CHECK(xyl_broadcast_new(1, 1) == NULL);
+}
+
+static void starving_let(struct starving *self)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (self->objects[i])
+			kinds[i].let(self->objects[i]);
+}
+
+static xyl_step starving(void *frame)
+{
+	struct starving *self = frame;
+
+	XYL_BEGIN(self)
+	starving_begin(self);
+	XYL_AWAIT(self->r, xyl_yield());
+	nothing_new();
+	CHECK(xyl_later(xyl_notify_wait(self->objects[4])) == NULL);
+	starving_let(self);
+	hoard = NULL;
+	for (self->i = 0; self->i < KINDS; self->i++) {
+		if (!self->tasks[self->i])
+			continue;
+		XYL_AWAIT(self->r, xyl_join(self->tasks[self->i]));
+		CHECK_EQ(self->r, kinds[self->i].gives);
+	}
+	XYL_END(0);
+}
+
+static void run_starving(void *unused)
+{
+	struct xyl_config config = { .heap_limit_bytes = 24 << 20, .heap_start_bytes = 8 << 20 };
+
+	(void)unused;
+	CHECK_EQ(RUN_WITH(&config, starving), 0);
+}
+
+TEST(who_waits_needs_no_memory)
+{
+	child_succeeds(run_starving, NULL);
 }

@@ -156,6 +156,71 @@ TEST(there_are_limits_to_the_number_of_permits)
 	CHECK_EQ(xyl_semaphore_available(semaphore), PTRDIFF_MAX);
 }
 
+/* ---- a stop ---------------------------------------------------------------------------- */
+
+struct visit {
+	struct xyl_frame frame;
+	struct xyl_semaphore *semaphore;
+	ssize_t r;
+};
+
+static xyl_step visit(void *frame)
+{
+	struct visit *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->r, xyl_semaphore_acquire(self->semaphore, 1));
+	if (self->r == 0)
+		CHECK_EQ(xyl_semaphore_release(self->semaphore, 1), 0);
+	XYL_END(self->r);
+}
+
+enum { VISITORS = 4 };
+
+static atomic_bool releasing;
+
+/* A while that is different each time. */
+static void dawdle(void)
+{
+	for (uint64_t left = test_random() % 8000; left > 0; left--)
+		atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void *release_outside(void *arg)
+{
+	CHECK_EQ(xyl_thread_attach(), 0);
+	atomic_store(&releasing, true);
+	for (int i = 0; i < VISITORS; i++) {
+		dawdle();
+		CHECK_EQ(xyl_semaphore_release(arg, 1), 0);
+	}
+	CHECK_EQ(xyl_thread_detach(), 0);
+	return NULL;
+}
+
+TEST(a_stop_that_crosses_what_is_released_outside_loses_none)
+{
+	for (size_t i = test_scaled(100); i > 0; i--) {
+		struct driven driven = drive_begin(NULL);
+		struct xyl_semaphore *semaphore = xyl_semaphore_new(0);
+		struct xyl_task *tasks[VISITORS];
+		pthread_t thread;
+
+		for (int j = 0; j < VISITORS; j++)
+			tasks[j] = DRIVE_SPAWN(&driven, visit, .semaphore = semaphore);
+		drive_until_waiting(&driven, tasks[VISITORS - 1]);
+		CHECK_EQ(pthread_create(&thread, NULL, release_outside, semaphore), 0);
+		while (!atomic_exchange(&releasing, false))
+			sched_yield();
+		dawdle();
+		drive_end(&driven);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		for (int j = 0; j < VISITORS; j++)
+			CHECK(xyl_result(tasks[j]) == 0 || xyl_result(tasks[j]) == -ECANCELED);
+		CHECK_EQ(xyl_semaphore_available(semaphore), VISITORS);
+	}
+}
+
 /* ---- whatever the order --------------------------------------------------------------- */
 
 static xyl_pending take(void *lock, size_t n)
