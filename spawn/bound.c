@@ -168,7 +168,7 @@ static xyl_pending within_no_memory(struct xyl_task *task, xyl_pending op)
 		struct xyl_frame *callee = task->leaf;
 
 		xyli_bounds_returned(task, callee);
-		task->leaf = callee->caller;
+		xyli_task_call_off(task);
 		return xyli_done(task, -ENOMEM);
 	}
 	wait->kind->cancel(wait, XYLI_BOUNDED);
