@@ -57,7 +57,7 @@ struct naturals {
 	long *pulled;
 };
 
-static xyl_step naturals(void *frame)
+__attribute__((unused)) static xyl_step naturals(void *frame)
 {
 	struct naturals *self = frame;
 
@@ -82,7 +82,7 @@ struct gives {
 	ssize_t n;
 };
 
-static xyl_step gives(void *frame)
+__attribute__((unused)) static xyl_step gives(void *frame)
 {
 	struct gives *self = frame;
 
