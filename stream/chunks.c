@@ -33,7 +33,7 @@ static xyl_step chunks(void *frame)
 	}
 	if (self->chunk.count == 0)
 		XYL_RETURN(0);
-	xyli_elem_move(self->stream.elem, &self->chunk, sizeof(self->chunk));
+	xyli_stream_elem_move(self->stream.elem, &self->chunk, sizeof(self->chunk));
 	XYL_END(1);
 }
 

@@ -20,7 +20,7 @@ static xyl_step fold(void *frame)
 	struct fold *self = frame;
 
 	XYL_BEGIN(self)
-	self->elem = xyli_elem_new(self->from->elem_size);
+	self->elem = xyli_stream_elem_new(self->from->elem_size);
 	if (!self->elem)
 		XYL_RETURN(-ENOMEM);
 	do {

@@ -25,7 +25,7 @@ static xyl_step map(void *frame)
 	XYL_AWAIT(self->n, xyl_stream_next(self->from, self->in));
 	if (self->n == 1) {
 		self->fn(self->stream.elem, self->in, self->arg);
-		xyli_elem_clear(self->in, self->from->elem_size);
+		xyli_stream_elem_clear(self->in, self->from->elem_size);
 	}
 	XYL_END(self->n);
 }
@@ -34,7 +34,7 @@ struct xyl_stream *xyl_stream_map(struct xyl_stream *from, size_t elem_size,
 				  void (*fn)(void *ret_elem, const void *elem, void *arg),
 				  void *arg)
 {
-	void *in = from ? xyli_elem_new(from->elem_size) : NULL;
+	void *in = from ? xyli_stream_elem_new(from->elem_size) : NULL;
 
 	if (!in)
 		return NULL;
@@ -60,16 +60,16 @@ static xyl_step filter(void *frame)
 		XYL_AWAIT(self->n, xyl_stream_next(self->from, self->in));
 	} while (self->n == 1 && !self->fn(self->in, self->arg));
 	if (self->n == 1)
-		xyli_elem_move(self->stream.elem, self->in, self->stream.elem_size);
+		xyli_stream_elem_move(self->stream.elem, self->in, self->stream.elem_size);
 	else
-		xyli_elem_clear(self->in, self->stream.elem_size);
+		xyli_stream_elem_clear(self->in, self->stream.elem_size);
 	XYL_END(self->n);
 }
 
 struct xyl_stream *xyl_stream_filter(struct xyl_stream *from,
 				     bool (*fn)(const void *elem, void *arg), void *arg)
 {
-	void *in = from ? xyli_elem_new(from->elem_size) : NULL;
+	void *in = from ? xyli_stream_elem_new(from->elem_size) : NULL;
 
 	if (!in)
 		return NULL;
@@ -97,7 +97,7 @@ static xyl_step filter_map(void *frame)
 		if (self->n != 1)
 			XYL_RETURN(self->n);
 		self->n = self->fn(self->stream.elem, self->in, self->arg);
-		xyli_elem_clear(self->in, self->from->elem_size);
+		xyli_stream_elem_clear(self->in, self->from->elem_size);
 	} while (self->n == 0);
 	XYL_END(self->n < 0 ? self->n : 1);
 }
@@ -106,7 +106,7 @@ struct xyl_stream *xyl_stream_filter_map(struct xyl_stream *from, size_t elem_si
 					 int (*fn)(void *ret_elem, const void *elem, void *arg),
 					 void *arg)
 {
-	void *in = from ? xyli_elem_new(from->elem_size) : NULL;
+	void *in = from ? xyli_stream_elem_new(from->elem_size) : NULL;
 
 	if (!in)
 		return NULL;

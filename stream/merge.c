@@ -88,7 +88,7 @@ struct merge {
 static ssize_t side_take(struct side *side, void *ret_elem, size_t elem_size)
 {
 	if (side->result == 1)
-		xyli_elem_move(ret_elem, side->elem, elem_size);
+		xyli_stream_elem_move(ret_elem, side->elem, elem_size);
 	xyl_try_send(side->taken, NULL);
 	return side->result;
 }
@@ -114,7 +114,7 @@ static bool side_init(struct side *side, struct xyl_stream *from)
 {
 	side->from = from;
 	side->taken = xyl_chan_new(0, 1);
-	side->elem = xyli_elem_new(from->elem_size);
+	side->elem = xyli_stream_elem_new(from->elem_size);
 	return side->taken && side->elem;
 }
 

@@ -20,14 +20,14 @@ XYL_OP xyli_stream_call(struct xyl_stream *stream, const void *in, void *ret_ele
 /* ---- the element on its way through ------------------------------------------------ */
 
 /* NULL: no memory. */
-static inline void *xyli_elem_new(size_t size)
+static inline void *xyli_stream_elem_new(size_t size)
 {
 	return xyl_alloc(size ? size : 1);
 }
 
 /* It has been handed on, and is kept no longer.  Most are a pointer or a number: a call of
  * memset costs more. */
-static inline void xyli_elem_clear(void *elem, size_t size)
+static inline void xyli_stream_elem_clear(void *elem, size_t size)
 {
 	if (__builtin_expect(size == sizeof(uint64_t), 1))
 		memset(elem, 0, sizeof(uint64_t));
@@ -35,13 +35,13 @@ static inline void xyli_elem_clear(void *elem, size_t size)
 		memset(elem, 0, size);
 }
 
-static inline void xyli_elem_move(void *to, void *from, size_t size)
+static inline void xyli_stream_elem_move(void *to, void *from, size_t size)
 {
 	if (__builtin_expect(size == sizeof(uint64_t), 1))
 		memcpy(to, from, sizeof(uint64_t));
 	else if (size)
 		memcpy(to, from, size);
-	xyli_elem_clear(from, size);
+	xyli_stream_elem_clear(from, size);
 }
 
 #endif

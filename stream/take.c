@@ -19,14 +19,14 @@ static xyl_step take_while(void *frame)
 	if (self->n == 1 && !self->fn(self->in, self->arg))
 		XYL_RETURN(0);
 	if (self->n == 1)
-		xyli_elem_move(self->stream.elem, self->in, self->stream.elem_size);
+		xyli_stream_elem_move(self->stream.elem, self->in, self->stream.elem_size);
 	XYL_END(self->n);
 }
 
 struct xyl_stream *xyl_stream_take_while(struct xyl_stream *from,
 					 bool (*fn)(const void *elem, void *arg), void *arg)
 {
-	void *in = from ? xyli_elem_new(from->elem_size) : NULL;
+	void *in = from ? xyli_stream_elem_new(from->elem_size) : NULL;
 
 	if (!in)
 		return NULL;
@@ -87,7 +87,7 @@ static xyl_step skip(void *frame)
 
 struct xyl_stream *xyl_stream_skip(struct xyl_stream *from, size_t n)
 {
-	void *in = from ? xyli_elem_new(from->elem_size) : NULL;
+	void *in = from ? xyli_stream_elem_new(from->elem_size) : NULL;
 
 	return in ? xyl_stream_new(from->elem_size, skip, .from = from, .left = n, .in = in) : NULL;
 }

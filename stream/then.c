@@ -34,14 +34,14 @@ static xyl_step then(void *frame)
 		if (self->n == -ECANCELED)
 			XYL_RETURN(self->n);
 		self->kept = false;
-		xyli_elem_clear(self->in, self->from->elem_size);
+		xyli_stream_elem_clear(self->in, self->from->elem_size);
 	} while (self->n == 0);
 	XYL_END(self->n < 0 ? self->n : 1);
 }
 
 struct xyl_stream *xyli_stream_then(struct xyl_stream *from, struct xyl_stream *stage)
 {
-	void *in = from && stage ? xyli_elem_new(from->elem_size) : NULL;
+	void *in = from && stage ? xyli_stream_elem_new(from->elem_size) : NULL;
 
 	if (!in)
 		return NULL;

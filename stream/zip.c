@@ -24,7 +24,7 @@ static xyl_step zip(void *frame)
 	}
 	XYL_AWAIT(self->n, xyl_stream_next(self->right, self->pair + self->right_offset));
 	if (self->n == 1) {
-		xyli_elem_move(self->stream.elem, self->pair, self->stream.elem_size);
+		xyli_stream_elem_move(self->stream.elem, self->pair, self->stream.elem_size);
 		self->has_left = false;
 	}
 	XYL_END(self->n);
@@ -43,7 +43,7 @@ struct xyl_stream *xyl_stream_zip(struct xyl_stream *left, struct xyl_stream *ri
 	void *pair = NULL;
 
 	if (left && right && sizes_fit(left, right, elem_size, right_offset))
-		pair = xyli_elem_new(elem_size);
+		pair = xyli_stream_elem_new(elem_size);
 	if (!pair)
 		return NULL;
 	return xyl_stream_new(elem_size, zip, .left = left, .right = right,
