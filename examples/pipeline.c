@@ -29,7 +29,7 @@ enum { WORKERS = 8, BLOCK_BYTES = 64 * 1024 };
 
 struct count {
 	const char *name; /* NULL: the standard input, that nobody named */
-	uint64_t lines, words, bytes;
+	unsigned long lines, words, bytes;
 	bool in_word, done;
 	ssize_t error;
 };
@@ -49,14 +49,11 @@ static int count_block(void *acc, const void *elem)
 	count->bytes += block->len;
 	for (size_t i = 0; i < block->len; i++) {
 		unsigned char c = (unsigned char)block->bytes[i];
+		bool in_word = !isspace(c) && (count->in_word || isprint(c));
 
 		count->lines += c == '\n';
-		if (isspace(c)) {
-			count->in_word = false;
-		} else if (!count->in_word && isprint(c)) {
-			count->in_word = true;
-			count->words++;
-		}
+		count->words += in_word && !count->in_word;
+		count->in_word = in_word;
 	}
 	return 0;
 }
@@ -140,7 +137,7 @@ static xyl_step worker(void *frame)
 /* Wide enough for the sum of all sizes, as far as these can be known before. */
 static int width_of(const struct count *counts, int n)
 {
-	uint64_t total = 0;
+	unsigned long total = 0;
 	int width = 1, least = 1;
 	struct stat status;
 
@@ -149,7 +146,7 @@ static int width_of(const struct count *counts, int n)
 					  : stat(counts[i].name, &status)) < 0)
 			continue;
 		if (S_ISREG(status.st_mode))
-			total += (uint64_t)status.st_size;
+			total += (unsigned long)status.st_size;
 		else
 			least = 7;
 	}
@@ -160,9 +157,8 @@ static int width_of(const struct count *counts, int n)
 
 static void count_print(const struct count *count, int width)
 {
-	printf("%*llu %*llu %*llu%s%s\n", width, (unsigned long long)count->lines, width,
-	       (unsigned long long)count->words, width, (unsigned long long)count->bytes,
-	       count->name ? " " : "", count->name ? count->name : "");
+	printf("%*lu %*lu %*lu%s%s\n", width, count->lines, width, count->words, width,
+	       count->bytes, count->name ? " " : "", count->name ? count->name : "");
 }
 
 /* wc counts what it has read of a file before an error, and so a directory as nothing. */
@@ -235,7 +231,6 @@ static xyl_step pipeline(void *frame)
 	}
 	if (self->scope)
 		XYL_AWAIT(self->ignored, xyl_scope_close(self->scope));
-	self->total.name = "total";
 	if (self->n > 1 && self->r == 0)
 		count_print(&self->total, self->width);
 	XYL_END(self->r < 0 ? self->r : self->total.error < 0);
@@ -243,7 +238,7 @@ static xyl_step pipeline(void *frame)
 
 int main(int argc, char **argv)
 {
-	ssize_t r = xyl_run(pipeline, .argc = argc, .argv = argv);
+	ssize_t r = xyl_run(pipeline, .argc = argc, .argv = argv, .total = { .name = "total" });
 
 	if (r < 0)
 		fprintf(stderr, "pipeline: %s %s\n", strerror((int)-r), xyl_runtime_why());
