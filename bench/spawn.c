@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What does a task cost from spawn to joined?  One at a time, and 1000 in flight.
+ * What does a task cost from spawn to joined?  One at a time, 1000 in flight, and 1000 in
+ * a scope.
  *
  * What would make it lie: a batch so small that frames never leave the cache (hence the
  * figure for 1000 as well), or a run so short that no collection falls into it: the
@@ -76,6 +77,32 @@ static xyl_step batches(void *frame)
 	XYL_END(self->sum);
 }
 
+struct scoped {
+	struct xyl_frame frame;
+	long n, done;
+	double *ret;
+	int64_t t0;
+	struct xyl_scope *scope;
+	ssize_t r;
+	int i;
+};
+
+static xyl_step scoped(void *frame)
+{
+	struct scoped *self = frame;
+
+	XYL_BEGIN(self)
+	self->scope = xyl_scope_new(NULL);
+	self->t0 = bench_now();
+	for (self->done = 0; self->done < self->n; self->done += BATCH) {
+		for (self->i = 0; self->i < BATCH; self->i++)
+			xyl_scope_spawn(self->scope, trivial, .value = 1);
+		XYL_AWAIT(self->r, xyl_scope_join(self->scope));
+	}
+	*self->ret = bench_ns_each(self->t0, self->done);
+	XYL_END(self->done);
+}
+
 static void xylem_one_by_one(long n, double *ret)
 {
 	bench_check(xyl_run(one_by_one, .n = n, .ret = ret) == n, xyl_runtime_why());
@@ -84,6 +111,11 @@ static void xylem_one_by_one(long n, double *ret)
 static void xylem_batches(long n, double *ret)
 {
 	bench_check(xyl_run(batches, .n = n, .ret = ret) >= n, xyl_runtime_why());
+}
+
+static void xylem_scoped(long n, double *ret)
+{
+	bench_check(xyl_run(scoped, .n = n, .ret = ret) >= n, xyl_runtime_why());
 }
 
 int main(int argc, char **argv)
@@ -99,5 +131,8 @@ int main(int argc, char **argv)
 	bench_in_turn(xylem_batches, bench_calloc_128, n, 5, &pair);
 	bench_print_beside("spawn 1000, join 1000", pair.a[0], "ns", "calloc+free 128 B", pair.b[0],
 			   pair.ratio[0]);
+	bench_in_turn(xylem_scoped, bench_calloc_128, n, 5, &pair);
+	bench_print_beside("spawn 1000, join scope", pair.a[0], "ns", "calloc+free 128 B",
+			   pair.b[0], pair.ratio[0]);
 	return 0;
 }

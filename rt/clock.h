@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* clock.h - CLOCK_MONOTONIC in nanoseconds. */
+/* clock.h - CLOCK_MONOTONIC in nanoseconds, and what a shard makes of it. */
 #ifndef XYLI_RT_CLOCK_H
 #define XYLI_RT_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -30,5 +31,22 @@ static inline struct timespec xyli_timespec(int64_t ns)
 {
 	return (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 }
+
+/* ---- a clock that can be held still, and moved --------------------------------- */
+
+struct xyli_warp {
+	int64_t ns; /* held: the time; else how far ahead of the real clock it goes */
+	bool on;    /* held or moved: until then it is the real clock */
+	bool holds;
+};
+
+void xyli_warp_hold(struct xyli_warp *warp);
+void xyli_warp_move(struct xyli_warp *warp, int64_t ns);
+void xyli_warp_release(struct xyli_warp *warp);
+
+int64_t xyli_warp_clock(const struct xyli_warp *warp);
+
+/* When, on the real clock, it shows `when_ns`; XYLI_NEVER: not by itself. */
+int64_t xyli_warp_real(const struct xyli_warp *warp, int64_t when_ns);
 
 #endif

@@ -85,7 +85,7 @@ static inline void op_unask(struct xyli_op *op)
 
 	xyli_ops_remove(op->patient ? &shard->retries : &shard->cancels, op);
 	if (op->patient && !shard->retries.first)
-		xyli_timer_stop(&shard->timers, &shard->retry_timer);
+		xyli_timer_stop(&shard->chores, &shard->retry_timer);
 	op->patient = false;
 }
 
@@ -264,7 +264,7 @@ static bool retry_soon(struct xyli_shard *shard)
 	if (shard->retries.first)
 		return true; /* the timer runs */
 	shard->retry_timer.fire = ops_retry;
-	return xyli_timer_start(&shard->timers, &shard->retry_timer, xyli_clock() + RETRY_NS) == 0;
+	return xyli_timer_start(&shard->chores, &shard->retry_timer, xyli_clock() + RETRY_NS) == 0;
 }
 
 /* ENOENT: it was just being tried anew, neither polled nor running.  EALREADY: it runs,

@@ -326,10 +326,8 @@ static bool may_sleep(const struct xyli_shard *shard)
 
 static void ring_sleep(struct xyli_shard *shard)
 {
-	struct nap nap = { .shard = shard, .ns = xyli_timers_next(&shard->timers) };
+	struct nap nap = { .shard = shard, .ns = xyli_shard_due(shard) };
 
-	if (nap.ns > shard->deadline)
-		nap.ns = shard->deadline;
 	if (nap.ns != XYLI_NEVER)
 		nap.ns -= xyli_clock();
 	if (nap.ns <= 0) {

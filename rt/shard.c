@@ -219,7 +219,7 @@ static void shard_must_be_empty(const struct xyli_shard *shard)
 	XYLI_MUST(xyli_table_count(&shard->ops) == 0);
 	XYLI_MUST(!shard->backlog.first && !shard->crowd.first);
 	XYLI_MUST(!shard->cancels.first && !shard->retries.first);
-	XYLI_MUST(shard->timers.count == 0);
+	XYLI_MUST(shard->timers.count == 0 && shard->chores.count == 0);
 }
 
 void xyli_shard_close(struct xyli_shard *shard)
@@ -231,6 +231,16 @@ void xyli_shard_close(struct xyli_shard *shard)
 	xyli_roots_release(shard->roots);
 	xyli_blocks_drop(&shard->blocks); /* a finished task may be held, and holds its shard */
 	shard_unanchor(shard);
+}
+
+int64_t xyli_shard_due(const struct xyli_shard *shard)
+{
+	int64_t when = xyli_warp_real(&shard->warp, xyli_timers_next(&shard->timers));
+	int64_t chore = xyli_timers_next(&shard->chores);
+
+	if (when > chore)
+		when = chore;
+	return when < shard->deadline ? when : shard->deadline;
 }
 
 /* ---- running it ----------------------------------------------------------------- */
@@ -359,6 +369,7 @@ void xyli_shard_check(struct xyli_shard *shard)
 {
 	xyli_table_check(&shard->tasks);
 	xyli_timers_check(&shard->timers);
+	xyli_timers_check(&shard->chores);
 	ops_check(shard);
 	XYLI_MUST(!shard->running);
 	if (shard->buffers)

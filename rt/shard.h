@@ -16,6 +16,7 @@
 #include "gc/block.h"
 #include "roots/table.h"
 #include "rt/chance.h"
+#include "rt/clock.h"
 #include "rt/inbox.h"
 #include "rt/op.h"
 #include "rt/schedule.h"
@@ -61,8 +62,10 @@ struct xyli_shard {
 
 	struct xyli_chance ties; /* how a select chooses among equals */
 
-	struct xyli_timers timers;
-	int64_t deadline; /* of a stop under way, which no sleep may pass; XYLI_NEVER */
+	struct xyli_timers timers; /* of tasks, on the shard's clock */
+	struct xyli_timers chores; /* its own, which run on the real clock whoever holds that */
+	struct xyli_warp warp;	   /* how its clock differs from the real one */
+	int64_t deadline;	   /* of a stop under way, which no sleep may pass; XYLI_NEVER */
 	struct xyli_inbox inbox;
 
 	/* Floors above. */
@@ -139,6 +142,17 @@ static inline void xyli_count(uint64_t *count, uint64_t change)
 	__atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + change,
 			 __ATOMIC_RELAXED);
 }
+
+/* The time for whatever a program can see: every deadline of a task's is reckoned by it. */
+static inline int64_t xyli_shard_clock(const struct xyli_shard *shard)
+{
+	if (__builtin_expect(shard->warp.on, 0))
+		return xyli_warp_clock(&shard->warp);
+	return xyli_clock();
+}
+
+/* When, on the real clock, there will be something to do; XYLI_NEVER. */
+int64_t xyli_shard_due(const struct xyli_shard *shard);
 
 /* A result came for a task that had left, and is taken care of.  One of the counts of
  * stats, by kind. */

@@ -22,9 +22,12 @@ static void inbox_drain(struct xyli_shard *shard)
 
 static void timers_expire(struct xyli_shard *shard)
 {
-	shard->now = xyli_clock();
-	if (!xyli_schedule_overlooks(shard))
-		xyli_timers_fire(&shard->timers, shard->now);
+	shard->now = xyli_shard_clock(shard);
+	if (xyli_schedule_overlooks(shard))
+		return;
+	xyli_timers_fire(&shard->timers, shard->now);
+	if (__builtin_expect(shard->chores.count, 0))
+		xyli_timers_fire(&shard->chores, xyli_clock());
 }
 
 static unsigned run_ready(struct xyli_shard *shard)

@@ -180,13 +180,15 @@ static xyl_pending within_no_memory(struct xyl_task *task, xyl_pending op)
 xyl_pending xyl_within(xyl_pending op, int64_t ns)
 {
 	struct xyl_task *task = xyl_self();
+	const struct xyli_shard *shard;
 	int64_t when;
 
 	if (!task)
 		xyli_misuse("xyl_within", "called outside a task");
+	shard = task->wait.shard;
 	if (op.xyli_code == 0 || (op.xyli_code != XYLI_PENDING_CALL && !task->wait.kind))
 		return op; /* the result is here already */
-	when = ns > 0 ? xyli_clock_add(xyli_clock(), ns) : task->wait.shard->now;
+	when = ns > 0 ? xyli_clock_add(xyli_shard_clock(shard), ns) : shard->now;
 	if (!bound_new(task, op.xyli_code == XYLI_PENDING_CALL, when))
 		return within_no_memory(task, op);
 	return op;

@@ -91,7 +91,7 @@ void xyli_drive_begin(struct xyl_runtime *rt)
 void xyli_drive_end(struct xyl_runtime *rt)
 {
 	struct xyli_shard *shard = rt->shard;
-	int64_t when = xyli_timers_next(&shard->timers);
+	int64_t when = xyli_shard_due(shard);
 	struct itimerspec spec = { 0 };
 
 	if (rt->drive_fd < 0)

@@ -38,7 +38,7 @@ static const char *wait_name(const struct xyl_task *task)
 /* " for 1.234 s" while it waits. */
 static const char *wait_time(const struct xyl_task *task, char *text, size_t size)
 {
-	uint32_t ms = (uint32_t)(xyli_clock() / XYL_MS) - task->wait.since_ms;
+	uint32_t ms = (uint32_t)(xyli_shard_clock(task->wait.shard) / XYL_MS) - task->wait.since_ms;
 
 	if (task->wait.state != XYLI_WAITING)
 		return "";

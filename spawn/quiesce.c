@@ -24,6 +24,7 @@ static void task_abort(uint32_t slot, void *obj, void *arg)
 void xyli_quiesce_begin(struct xyli_shard *shard)
 {
 	shard->stopping = true;
+	xyli_warp_release(&shard->warp);
 	xyli_table_visit(&shard->tasks, task_abort, NULL);
 }
 

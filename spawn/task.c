@@ -209,7 +209,7 @@ struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 	if (__builtin_expect(!xyli_shard_takes_tasks(shard), 0))
 		return NULL;
 	if (scope) {
-		member = xyli_scope_is_open(scope) ? xyli_member_new(scope, shard) : NULL;
+		member = xyli_member_new(scope, shard);
 		if (!member)
 			return NULL;
 	}

@@ -106,10 +106,10 @@ bool xyli_bounds_reach(struct xyl_task *task);
 /* Hand the bounds set on the current await, or on `callee`, to another task. */
 void xyli_bounds_move(struct xyl_task *from, struct xyl_task *to, struct xyl_frame *callee);
 
-void xyli_scope_leave(struct xyl_task *task);
+/* NULL: no memory, or the scope is closed. */
 struct xyli_member *xyli_member_new(struct xyl_scope *scope, struct xyli_shard *shard);
 void xyli_scope_enter(struct xyli_member *member, struct xyl_task *task);
-bool xyli_scope_is_open(const struct xyl_scope *scope);
+void xyli_scope_leave(struct xyl_task *task);
 
 /* ---- at the start of every operation ------------------------------------------- */
 

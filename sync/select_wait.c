@@ -212,7 +212,7 @@ static bool timer_start(struct xyli_select *select, const struct xyl_case *cases
 		return true;
 	select->timer.fire = select_timeout;
 	return xyli_timer_start(&xyli_here->timers, &select->timer,
-				xyli_clock_add(xyli_clock(), ns)) == 0;
+				xyli_clock_add(xyli_shard_clock(xyli_here), ns)) == 0;
 }
 
 static struct xyli_select *select_alloc(size_t n)

@@ -2,13 +2,13 @@
 /*
  * Sleeping: the faces of the timers.
  *
- * Design notes.  The deadline is reckoned from the real clock, not the turn's, which may
- * be a turn old: a sleep never ends early.  The timer lies in the task's wait: a sleeper
- * costs 16 bytes of heap and no allocation.
+ * Design notes.  The deadline is reckoned from the shard's clock as it is, not the turn's,
+ * which may be a turn old: a sleep never ends early.  The timer lies in the task's wait: a
+ * sleeper costs 16 bytes of heap and no allocation.
  */
 #include <errno.h>
 
-#include "spawn/task.h"
+#include "sync/sleep.h"
 
 static void sleep_over(struct xyli_timer *timer)
 {
@@ -35,7 +35,7 @@ static const struct xyli_wait_kind sleep_wait = { .name = "sleep",
 
 _Static_assert(offsetof(struct xyli_wait, timer) == 0, "a sleeper's timer is cast to its wait");
 
-static xyl_pending sleep_till(struct xyl_task *task, int64_t when)
+xyl_pending xyli_sleep_till(struct xyl_task *task, int64_t when)
 {
 	struct xyli_wait *wait = &task->wait;
 	int r;
@@ -51,10 +51,12 @@ static xyl_pending sleep_till(struct xyl_task *task, int64_t when)
 xyl_pending xyl_sleep(int64_t ns)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_sleep");
+	int64_t when;
 
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
-	return sleep_till(task, ns > 0 ? xyli_clock_add(xyli_clock(), ns) : 0);
+	when = ns > 0 ? xyli_clock_add(xyli_shard_clock(task->wait.shard), ns) : 0;
+	return xyli_sleep_till(task, when);
 }
 
 xyl_pending xyl_sleep_until(int64_t when)
@@ -63,7 +65,7 @@ xyl_pending xyl_sleep_until(int64_t when)
 
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
-	return sleep_till(task, when);
+	return xyli_sleep_till(task, when);
 }
 
 int64_t xyl_now(void)

@@ -168,6 +168,23 @@ TEST(a_cancel_that_found_its_target_running_is_sent_again_in_a_while)
 	drive_end(&driven);
 }
 
+TEST(a_cancel_is_sent_again_in_a_while_though_the_clock_is_held)
+{
+	struct driven driven = hand_begin(NULL);
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct probe *probe = begin_poll(&driven, fd);
+
+	CHECK_EQ(xyl_clock_hold(driven.rt), 0);
+	hand_turn(&driven);
+	xyli_op_cancel(&probe->op);
+	xyli_op_cancel_sent(&probe->op); /* as if it were */
+	xyli_op_cancel_missed(&probe->op, -EALREADY);
+	hand_drained(&driven);
+	is_settled(probe, -ECANCELED);
+	close(fd);
+	drive_end(&driven);
+}
+
 TEST(a_repeated_cancel_that_a_completion_overtakes_leaves_no_timer)
 {
 	struct driven driven = hand_begin(NULL);
@@ -178,11 +195,11 @@ TEST(a_repeated_cancel_that_a_completion_overtakes_leaves_no_timer)
 	xyli_op_cancel(&probe->op);
 	xyli_op_cancel_sent(&probe->op); /* as if it were */
 	xyli_op_cancel_missed(&probe->op, -EALREADY);
-	CHECK_EQ(shard_at(&driven)->timers.count, 1);
+	CHECK_EQ(shard_at(&driven)->chores.count, 1);
 	bell_ring(fd);
 	hand_drained(&driven);
 	is_settled(probe, POLLIN);
-	CHECK_EQ(shard_at(&driven)->timers.count, 0);
+	CHECK_EQ(shard_at(&driven)->chores.count, 0);
 	close(fd);
 	drive_end(&driven);
 }

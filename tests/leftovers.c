@@ -255,7 +255,8 @@ static void shard_tell(struct xyli_shard *shard, void *arg)
 	leftover("shard %p, not stopped: %zu operations outstanding, %zu tasks, %u timers, "
 		 "%zu handles",
 		 (void *)shard, (size_t)READ(shard->stats.ops_outstanding),
-		 xyli_table_count(&shard->tasks), READ(shard->timers.count),
+		 xyli_table_count(&shard->tasks),
+		 READ(shard->timers.count) + READ(shard->chores.count),
 		 (size_t)READ(shard->stats.handles_open));
 }
 

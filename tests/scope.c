@@ -9,6 +9,8 @@
 
 #define LONG_NS (3600 * XYL_SEC)
 
+enum { DEEP = 500 };
+
 struct give {
 	struct xyl_frame frame;
 	ssize_t value;
@@ -363,6 +365,93 @@ SCOPE_FRAME(close_against_spawn)
 TEST(a_scope_that_closes_takes_nothing_from_those_who_clean_up)
 {
 	CHECK_EQ(RUN(close_against_spawn), 1);
+}
+
+struct slow_end {
+	struct xyl_frame frame;
+	struct xyl_future *gate;
+	ssize_t n;
+};
+
+/* Cleans up until the gate opens. */
+static xyl_step slow_end(void *frame)
+{
+	struct slow_end *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_sleep(LONG_NS));
+	xyl_shield_begin();
+	XYL_AWAIT(self->n, xyl_future_get(self->gate));
+	xyl_shield_end();
+	XYL_END(0);
+}
+
+SCOPE_FRAME(close_within)
+{
+	struct close_within *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_within(xyl_scope_close(self->scope), 0));
+	XYL_END(self->n);
+}
+
+SCOPE_FRAME(close_uncut)
+{
+	struct close_uncut *self = frame;
+
+	XYL_BEGIN(self)
+	self->scope = xyl_scope_new(NULL);
+	self->gate = xyl_future_new();
+	self->tasks[0] = xyl_scope_spawn(self->scope, slow_end, .gate = self->gate);
+	XYL_AWAIT(self->n, xyl_yield());
+	self->tasks[1] = xyl_spawn(close_within, .scope = self->scope);
+	self->tasks[2] = xyl_spawn(close_one, .scope = self->scope);
+	self->tasks[3] = xyl_spawn(close_one, .scope = self->scope);
+	xyl_abort(self->tasks[3]); /* before it has begun */
+	XYL_AWAIT(self->n, xyl_yield());
+	xyl_abort(self->tasks[2]);
+	XYL_AWAIT(self->n, xyl_sleep(XYL_MS)); /* past the bound and the aborts */
+	for (int i = 0; i < 4; i++)
+		CHECK(!xyl_is_done(self->tasks[i]));
+	xyl_future_set(self->gate, 0);
+	for (self->i = 1; self->i < 4; self->i++) {
+		XYL_AWAIT(self->n, xyl_join(self->tasks[self->i]));
+		CHECK_EQ(xyl_result(self->tasks[self->i]), 0);
+		CHECK(xyl_is_done(self->tasks[0]));
+	}
+	XYL_END(0);
+}
+
+TEST(neither_a_bound_nor_an_abort_lets_a_closer_go_before_the_last_task_has_ended)
+{
+	CHECK_EQ(RUN(close_uncut), 0);
+}
+
+SCOPE_FRAME(close_nest)
+{
+	struct close_nest *self = frame;
+
+	XYL_BEGIN(self)
+	self->child = self->scope = xyl_scope_new(NULL);
+	for (self->i = 0; self->i < DEEP; self->i++) {
+		xyl_scope_spawn(self->child, give, .ns = LONG_NS);
+		self->child = xyl_scope_new(self->child);
+	}
+	CHECK_EQ(xyl_scope_root(self->child, self->child), 0);
+	CHECK_EQ(xyl_scope_count(self->scope), DEEP);
+	self->tasks[0] = xyl_spawn(close_one, .scope = self->child);
+	XYL_AWAIT(self->n, xyl_scope_close(self->scope));
+	CHECK_EQ(self->n, 0);
+	CHECK_EQ(xyl_scope_count(self->scope), 0);
+	CHECK_EQ(xyl_root_count(), 0);
+	CHECK(!xyl_scope_spawn(self->child, give));
+	XYL_AWAIT(self->n, xyl_join(self->tasks[0]));
+	XYL_END(self->n);
+}
+
+TEST(closing_the_outermost_of_many_closes_all)
+{
+	CHECK_EQ(RUN(close_nest), 0);
 }
 
 /* ---- roots ------------------------------------------------------------------------------------ */

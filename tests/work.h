@@ -75,8 +75,11 @@ struct work {
 	struct xyl_frame frame;
 	xyl_async_fn *part;
 	struct xyl_scope *scope;
+	struct xyl_task *ended;
 	struct xyl_future *future;
 	struct xyl_io *io, *peer;
+	struct xyl_interval *interval;
+	struct xyl_backoff *backoff;
 	char *buf, *some;
 	int ends[2];
 	ssize_t links[2];
@@ -168,10 +171,23 @@ static xyl_step tasks(void *frame)
 
 static void scope_fill(struct work *self)
 {
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 10; i++)
 		done(self, xyl_scope_root(self->scope, self->scope), 0);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 10; i++)
 		made(self, xyl_scope_spawn(self->scope, child));
+}
+
+static void groups_fill(struct work *self)
+{
+	for (uint64_t i = 0; i < 3; i++) {
+		struct xyl_scope *group = xyl_scope_of(self->scope, i);
+
+		if (!made(self, group))
+			continue;
+		made(self, xyl_scope_spawn(group, child));
+		if (i == 0)
+			done(self, xyl_scope_root(group, group), 0);
+	}
 }
 
 static xyl_step scopes(void *frame)
@@ -186,6 +202,14 @@ static xyl_step scopes(void *frame)
 	XYL_AWAIT(self->n, xyl_scope_join(self->scope));
 	done(self, self->n, 0);
 	scope_fill(self);
+	do
+		XYL_AWAIT(self->n, xyl_scope_next(self->scope, &self->ended));
+	while (self->n == 0);
+	done(self, self->n, -ENOENT);
+	groups_fill(self);
+	xyl_scope_detach(self->scope);
+	CHECK_EQ(xyl_scope_count(self->scope), 0);
+	groups_fill(self);
 	XYL_AWAIT(self->n, xyl_scope_close(self->scope));
 	CHECK_EQ(self->n, 0);
 	CHECK_EQ(xyl_scope_count(self->scope), 0);
@@ -425,8 +449,27 @@ static xyl_step submissions(void *frame)
 /* Where the kernel gets no thread of its own, a splice waits for one, for ever. */
 static bool work_without_splices;
 
-static xyl_async_fn *const parts[] = { tasks, scopes, streams, connections,
-				       names, files,  splices, submissions };
+static xyl_step times(void *frame)
+{
+	struct work *self = frame;
+
+	XYL_BEGIN(self)
+	self->interval = xyl_interval_new(xyl_now(), XYL_US, XYL_BURST);
+	for (self->i = 0; made(self, self->interval) && self->i < 3; self->i++) {
+		XYL_AWAIT(self->n, xyl_interval_tick(self->interval));
+		done(self, self->n, 1);
+	}
+	self->backoff = xyl_backoff_new(&(struct xyl_backoff_config){ .first_ns = XYL_US });
+	for (self->i = 0; made(self, self->backoff) && self->i < 3; self->i++) {
+		XYL_AWAIT(self->n, xyl_backoff_wait(self->backoff));
+		done(self, self->n, 0);
+	}
+	done(self, xyl_clock_move(xyl_runtime_self(), XYL_US), 0);
+	XYL_END((ssize_t)self->failed);
+}
+
+static xyl_async_fn *const parts[] = { tasks, scopes,  streams,	    connections, names,
+				       files, splices, submissions, times };
 
 static xyl_step work(void *frame)
 {

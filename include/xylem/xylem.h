@@ -245,19 +245,67 @@ XYL_API unsigned xyl_shard(void);			/* the caller's shard number */
 XYL_API unsigned xyl_shard_count(void);
 
 /* ---- scopes: tasks and roots that end together ----------------------------
- * Called on the shard that made the scope.  A task leaves its scope when it ends.
- * A closed scope takes no more tasks (NULL) or roots (-EINVAL).  Joining or closing
- * a scope that the caller is in itself gives -EDEADLK. */
+ * Called on the shard that made the scope, from a task or a finalizer.  A task leaves its
+ * scope when it ends.  A closed scope takes no more tasks (NULL), roots (-EINVAL) or child
+ * scopes (NULL).  Waiting for a scope that the caller is in itself, or in a child of it
+ * (join, close, next), gives -EDEADLK. */
 
 struct xyl_scope;
 XYL_API struct xyl_scope *xyl_scope_new(struct xyl_scope *parent);	/* NULL: none */
 #define xyl_scope_spawn(scope, fn, ...) \
 	xyli_spawn(scope, XYL_HERE, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
-XYL_API int xyl_scope_root(struct xyl_scope *scope, void *obj);	/* kept until the scope ends */
+
+/* Kept until the scope, or one above it, has been closed and its last task has ended; or
+ * until the scope is detached (see there). */
+XYL_API int xyl_scope_root(struct xyl_scope *scope, void *obj);
+
 XYL_API size_t xyl_scope_count(const struct xyl_scope *scope);	/* tasks still running, children's too */
 XYL_API void xyl_scope_abort(struct xyl_scope *scope);		/* reaches child scopes too */
 XYL_OP xyl_scope_join(struct xyl_scope *scope);		/* all; 0 or the first failure */
-XYL_OP xyl_scope_close(struct xyl_scope *scope);	/* abort, join, drop the roots */
+
+/* Takes no more, aborts all, and gives 0 when the last has ended and the roots are dropped;
+ * child scopes likewise.  Neither an abort nor a bound cuts it short.  A second closer
+ * waits for the same. */
+XYL_OP xyl_scope_close(struct xyl_scope *scope);
+
+/* The next of the scope's own tasks (not its children's) that has ended, in the order in
+ * which they end: 0, and *ret_task; xyl_is_aborted and xyl_result say how it went.  Each is
+ * given once; any number of tasks may ask, first come first served.  An abort or a bound
+ * while it waits loses nobody: who ends later goes to the next who asks.  Tasks that ended
+ * before they were asked for are kept.
+ * -ENOENT: none is left, neither running nor kept.
+ *
+ * A scope that nobody asks does not hoard.  Until the first call it keeps as many ended
+ * tasks as have ever run in it at one time and 64 more, and beyond that forgets the oldest;
+ * when it has been closed, all.  The first call then gives -EOVERFLOW, once.  From the first
+ * call on, one that gave -ENOENT included, all are kept until they are asked for, a close
+ * notwithstanding. */
+XYL_OP xyl_scope_next(struct xyl_scope *scope, struct xyl_task **ret_task);
+
+/* Let its tasks run on: they become tasks of the parent, for which nothing changes but that
+ * its xyl_scope_next will give them, or of no scope if there is none.  The tasks of child
+ * scopes do too.  All roots of these scopes go with them and are dropped when the last of
+ * them has ended, at once if there is none.
+ *
+ * The scope, and each child, then stands there as if they had all ended, open and empty:
+ * joiners get 0, or the first failure there was; who waits in xyl_scope_next gets -ENOENT;
+ * what had ended before is kept.  A child scope that is being closed is not emptied: it
+ * moves to the parent as it is.  On a closed scope it does nothing: who closes is never
+ * outlived. */
+XYL_API void xyl_scope_detach(struct xyl_scope *scope);
+
+/* Tasks by their owner: a user, a peer, whatever has a number.  The child scope of that
+ * number, made if there is none:
+ *
+ *	xyl_scope_spawn(xyl_scope_of(server, user), request, .peer = io);
+ *	xyl_scope_count(xyl_scope_of(server, user))
+ *	xyl_scope_abort(xyl_scope_of(server, user));
+ *
+ * It is the same one for as long as it has tasks or roots, or anybody holds it; beyond, it
+ * costs nothing.  When it has been closed, and its last task has ended, the next call makes
+ * a new one.  A number that is an address does not keep what is there.  Finding it does not
+ * depend on how many there are.  NULL: no memory, or the parent is closed. */
+XYL_API struct xyl_scope *xyl_scope_of(struct xyl_scope *parent, uint64_t owner);
 
 /* ---- futures: a result that arrives once ---------------------------------- */
 
@@ -408,6 +456,102 @@ XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
 XYL_API int64_t xyl_now(void);			/* the turn's clock; the real one outside a task */
 XYL_OP xyl_sleep(int64_t ns);
 XYL_OP xyl_sleep_until(int64_t when);
+
+/* An interval ticks at `first` and then every period_ns; xyl_now() as `first`: at once.
+ * Nothing runs while nobody waits, so ticks are missed by whoever comes too late for them.
+ * What becomes of those (after tokio's MissedTickBehavior) is one of
+ *
+ *	XYL_BURST  they are made up for: each is given, one after the other without waiting,
+ *	           and the schedule stays what it was.  Each counts 1.
+ *	XYL_DELAY  they are dropped, and the schedule begins anew: after a tick that was late
+ *	           the next one is due one period after it was given.
+ *	XYL_SKIP   they are dropped, and the schedule stays what it was: the next one is due
+ *	           at the first time of it that has not passed yet.
+ *
+ * xyl_interval_tick waits for the next tick, or takes at once the one that is due, and gives
+ * the number of ticks since the last one: itself, and those that were dropped with it.
+ * Under XYL_BURST that is always 1.  A tick is late if it was asked for after its time, or
+ * if another one has come due before it could be given; how late a timer is by itself does
+ * not count, and no schedule drifts by it.
+ *
+ * Several tasks of one runtime may wait: each tick goes to one of them, first come first
+ * served.  An abort or a bound (xyl_within) takes no tick away: the next to ask gets it.  A
+ * schedule that reaches the end of time ends there.  xyl_interval_reset: the next tick is
+ * due one period from now, also for those who wait already; from a task.
+ *
+ * NULL: no memory; or period_ns is not above 0, or missed none of the three.  A first time
+ * that is negative is 0.  Errors of the tick: -EINVAL: NULL; -EXDEV: a task of another
+ * runtime has ticked it before. */
+enum xyl_missed { XYL_BURST, XYL_DELAY, XYL_SKIP };
+struct xyl_interval;
+XYL_API struct xyl_interval *xyl_interval_new(int64_t first, int64_t period_ns, enum xyl_missed missed);
+XYL_OP xyl_interval_tick(struct xyl_interval *interval);	/* 1 or more */
+XYL_API void xyl_interval_reset(struct xyl_interval *interval);
+
+/* A back-off waits between two tries of something that may fail:
+ *
+ *	for (;;) {
+ *		XYL_AWAIT(self->n, xyl_tcp_connect(&self->peer, self->host, "80"));
+ *		if (self->n >= 0)
+ *			break;
+ *		XYL_AWAIT(self->waited, xyl_backoff_wait(self->backoff));
+ *		if (self->waited < 0)
+ *			break;
+ *	}
+ *
+ * Its delays have a ceiling, which is first_ns at first, doubles with each, and stops at
+ * cap_ns.  Jitter draws the delay below it, so that those who failed together do not come
+ * back together (Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog,
+ * 2015): from 0 to the ceiling, or from half of it.  The same seed gives the same delays.
+ *
+ * xyl_backoff_wait sleeps for the next delay: 0.  -ETIMEDOUT, at once: that was the last of
+ * the tries, or the delay would end more than deadline_ns after the first one began.  A
+ * delay that was begun counts, even if an abort or a bound cut it short; -EINVAL: NULL.
+ * xyl_backoff_next: how long it will be, in ns, or the error that it will give; from a task.
+ * xyl_backoff_reset: as new, for the next failure after a success; the random numbers
+ * go on.  Tasks of one runtime may share a back-off; each takes the next delay.
+ *
+ * config is copied; NULL: all is 0.  NULL: no memory, or something in it is negative. */
+enum xyl_jitter { XYL_FULL_JITTER, XYL_EQUAL_JITTER, XYL_NO_JITTER };
+struct xyl_backoff_config {
+	int64_t first_ns;		/* 0: 100 ms */
+	int64_t cap_ns;			/* 0: 30 s; no delay is longer, the first one neither */
+	int64_t deadline_ns;		/* 0: none; from the first wait on */
+	unsigned tries;			/* 0: no limit; 3 tries have 2 delays between them */
+	enum xyl_jitter jitter;
+	uint64_t seed;			/* 0: another one each time */
+};
+struct xyl_backoff;
+XYL_API struct xyl_backoff *xyl_backoff_new(const struct xyl_backoff_config *config);
+XYL_OP xyl_backoff_wait(struct xyl_backoff *backoff);
+XYL_API int64_t xyl_backoff_next(struct xyl_backoff *backoff);
+XYL_API void xyl_backoff_reset(struct xyl_backoff *backoff);
+
+/* For tests: the clock of a runtime held still, and moved by hand.  All that tasks know of
+ * time goes by it: xyl_now, sleeps, bounds, the time-outs of a select, intervals, back-offs.
+ * A deadline comes when the clock is moved to it, and not before.  On the real clock stay
+ * threads that wait outside (xyl_future_wait, xyl_runtime_stop) and the kernel.
+ *
+ * hold: it stands where it is.  move: ns later; held or not.  release: it goes on from where
+ * it stands, so it never jumps back.  Each is a no-op where nothing is to be done, and a
+ * runtime that stops lets go of its clock, and is not held any more.  A clock that
+ * was moved to the end of time stays one ns before it: who sleeps until INT64_MAX goes on
+ * sleeping.
+ *
+ * From a task of that runtime they take effect at once; sleepers whose time has come go on
+ * in the next turn.  From any other attached thread, the one that drives it included, at
+ * the start of its next turn, without waiting for it: but before whatever that thread
+ * asks of the runtime later, be it a spawn, an abort, or another move.
+ *
+ * The clock is never moved by itself when all tasks wait (as tokio::time::pause has it):
+ * the runtime cannot know that nothing else will happen, for what the kernel or another
+ * thread may still send is not its to see, and a bound around I/O would pass at once.
+ *
+ * -EINVAL: ns is negative, or the runtime has stopped; -ENOMEM. */
+struct xyl_runtime;
+XYL_API int xyl_clock_hold(struct xyl_runtime *rt);
+XYL_API int xyl_clock_move(struct xyl_runtime *rt, int64_t ns);
+XYL_API int xyl_clock_release(struct xyl_runtime *rt);
 
 /* ---- I/O -------------------------------------------------------------------
  * One handle for everything that has a descriptor.  It owns the descriptor; an
