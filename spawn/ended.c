@@ -67,7 +67,9 @@ static void next_move(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_waits_replace(&next->scope->ended.waits, from, to);
 }
 
-static const struct xyli_wait_kind next_wait = { "scope next", next_cancel, next_move };
+static const struct xyli_wait_kind next_wait = { .name = "scope next",
+						 .cancel = next_cancel,
+						 .move = next_move };
 
 static xyl_pending next_begin(struct xyl_scope *scope, struct xyl_task *task,
 			      struct xyl_task **ret_task)

@@ -16,7 +16,7 @@
  */
 #include <errno.h>
 
-#include "spawn/task.h"
+#include "spawn/scope.h"
 #include "stream/stream.h"
 
 struct side {
