@@ -156,7 +156,7 @@ xyl_pending xyli_bound_refuse(struct xyl_task *task, xyl_pending op, int error)
 		struct xyl_frame *callee = task->leaf;
 
 		xyli_bounds_returned(task, callee);
-		task->leaf = callee->caller;
+		xyli_task_call_off(task);
 		return xyli_done(task, error);
 	}
 	wait->kind->cancel(wait, XYLI_BOUNDED);

@@ -224,14 +224,16 @@ struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 
 /* ---- finish --------------------------------------------------------------------- */
 
-static void frame_finish(struct xyl_frame *frame)
+/* But for its head. */
+static void frame_finish(struct xyl_frame *frame, size_t head)
 {
-	size_t size = frame->fn->size - sizeof(*frame);
+	frame_word *rest = (frame_word *)((char *)frame + head);
+	size_t size = frame->fn->size - head;
 
 	if (xyli_check_on())
-		xyli_check_finish(frame + 1, size);
+		xyli_check_finish(rest, size);
 	else
-		words_clear((frame_word *)(frame + 1), size);
+		words_clear(rest, size);
 }
 
 static void task_finish(struct xyl_task *task)
@@ -242,7 +244,7 @@ static void task_finish(struct xyl_task *task)
 	xyli_table_clear_own(&shard->tasks, task->slot);
 	shard->in_flight_bytes -= xyli_task_size(task);
 	if (!task->wait.abandoned)
-		frame_finish(task->leaf);
+		frame_finish(task->leaf, sizeof(*task->leaf));
 	task->leaf = NULL;
 	xyli_wait_set(&task->wait, XYLI_DONE);
 	if (task->joiners.first)
@@ -252,6 +254,21 @@ static void task_finish(struct xyl_task *task)
 }
 
 /* ---- resume --------------------------------------------------------------------- */
+
+/* A stream's will be called again: it keeps what is its own, and nothing of its caller's.
+ * Once it has ended it keeps nothing. */
+static void frame_rest(const struct xyl_task *task, struct xyl_frame *frame)
+{
+	struct xyl_stream *stream = (struct xyl_stream *)frame;
+	bool ended = frame->result == 0 && !stream->in;
+
+	frame->abandoned |= task->wait.abandoned;
+	frame->caller = NULL;
+	stream->elem = NULL;
+	stream->in = NULL;
+	if (ended && !frame->abandoned)
+		frame_finish(frame, sizeof(*stream));
+}
 
 /* The leaf has returned: its caller is next.  False: the task is done. */
 static bool task_return(struct xyl_task *task, struct xyl_frame *frame)
@@ -264,8 +281,10 @@ static bool task_return(struct xyl_task *task, struct xyl_frame *frame)
 		return false;
 	caller->result = frame->result;
 	task->leaf = caller;
-	if (xyli_check_on() && !task->wait.abandoned)
-		frame_finish(frame);
+	if (__builtin_expect(frame->stays, 0))
+		frame_rest(task, frame);
+	else if (xyli_check_on() && !task->wait.abandoned)
+		frame_finish(frame, sizeof(*frame));
 	return true;
 }
 

@@ -88,6 +88,15 @@ struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn 
 /* The loop's way into tasks: resume up to turn_budget of those that are ready. */
 unsigned xyli_tasks_run(struct xyli_shard *shard);
 
+/* The call that was to be next is not made: the frame has returned, without having begun. */
+static inline void xyli_task_call_off(struct xyl_task *task)
+{
+	struct xyl_frame *callee = task->leaf;
+
+	callee->line = XYLI_RETURNED;
+	task->leaf = callee->caller;
+}
+
 /* A frame has returned: the bounds that were set on it are over. */
 void xyli_bounds_returned(struct xyl_task *task, struct xyl_frame *frame);
 /* The await is over: so are the bounds set on it, and they have their say in the result. */

@@ -212,7 +212,7 @@ static void later_give_up(struct xyl_task *task, xyl_pending op)
 
 	if (op.xyli_code == XYLI_PENDING_CALL) {
 		xyli_bounds_returned(task, callee);
-		task->leaf = callee->caller;
+		xyli_task_call_off(task);
 		return;
 	}
 	task->wait.kind->cancel(&task->wait, XYLI_ABORTED);

@@ -147,6 +147,8 @@ struct xyl_frame {			/* private: only the macros touch it */
 	struct xyl_frame *caller;
 	ssize_t result;
 	int line;
+	bool stays;			/* a stream's: it is called again, and again */
+	bool abandoned;			/* and an operation that it left may name it */
 };
 
 #define XYL_BEGIN(self)							\
@@ -873,6 +875,133 @@ struct xyl_submission {
 };
 XYL_OP xyl_submit_linked(const struct xyl_submission chain[], size_t n, ssize_t ret_results[]);
 
+/* ---- streams ----------------------------------------------------------------
+ * A stream is an async function that is called once for each element, and keeps its frame
+ * in between.  The frame begins with struct xyl_stream; the function writes an element to
+ * where stream.elem points and returns 1, or it returns 0, the end, or an error:
+ *
+ *	struct count {
+ *		struct xyl_stream stream;	always first
+ *		long i, to;
+ *	};
+ *
+ *	static xyl_step count(void *frame)
+ *	{
+ *		struct count *self = frame;
+ *
+ *		XYL_BEGIN(&self->stream)
+ *		if (self->i == self->to)
+ *			XYL_RETURN(0);
+ *		*(long *)self->stream.elem = self->i++;
+ *		XYL_END(1);
+ *	}
+ *
+ * and xyl_stream_new(sizeof(long), count, .to = 10) is the stream of 0 to 9.  It may await
+ * what it likes, other streams too: each of those below is such a function.
+ *
+ * Nothing happens before somebody pulls.  An element that is there already costs no
+ * allocation and no wait, however many streams it passes through.  An end is for good:
+ * the function is not called again.  An error is not: the next pull is a new attempt, and
+ * those below have lost nothing by it.  So a pull may be bounded, or its task aborted, and
+ * another go on: none of those below takes an element from the one under it before it can
+ * keep it or hand it on.
+ *
+ * Any attached thread may make one; one task at a time pulls it.  A stream keeps what it
+ * was made of, and an element only until it has handed it on.  One that nobody holds is
+ * garbage: there is nothing to close.
+ *
+ * NULL: no memory.  A stream made of NULL is NULL, and pulling NULL gives -EINVAL, so that
+ * a chain of them is checked once, if at all.
+ *
+ * After the generators of CLU (1975) and the streams of SICP; the cases are tau's. */
+
+struct xyl_stream {
+	struct xyl_frame frame;
+	void *elem;			/* where the element is to go */
+	const void *in;			/* xyl_stream_then: the element that came */
+	size_t elem_size;
+};
+
+#define xyl_stream_new(elem_size, fn, ...) \
+	xyli_stream_new(XYLI_STREAM_FN(fn), XYLI_STREAM(elem_size, fn, __VA_ARGS__))
+
+/* 1: an element.  0: the end.  -EBUSY: a task is at it already.  Whatever else the stream
+ * says.  Like any operation's, ret_elem is in the frame or in other collected memory. */
+XYL_OP xyl_stream_next(struct xyl_stream *stream, void *ret_elem);
+
+/* Sources: what is in an array (it is not copied); what a channel receives, to the end when
+ * it is closed. */
+XYL_API struct xyl_stream *xyl_stream_of_array(const void *elems, size_t count, size_t elem_size);
+XYL_API struct xyl_stream *xyl_stream_of_chan(struct xyl_chan *chan);
+
+/* What a handle reads, from where it stands: elements are struct xyl_bytes, in collected
+ * memory that no other element shares, though it may be of one block: whoever keeps a line
+ * keeps up to 16 KiB, or xyl_strdup's it.
+ *	blocks	up to `size` bytes (not 0), as they come
+ *	lines	without the newline, with a NUL in its place.  A last line needs no newline.
+ *		One of more than `max` bytes (0: 1 MiB): -EMSGSIZE, from then on.
+ * They read ahead of what they have given; what a bound or an abort cut short is not lost. */
+struct xyl_bytes {
+	char *bytes;
+	size_t len;
+};
+XYL_API struct xyl_stream *xyl_stream_blocks(struct xyl_io *io, size_t size);
+XYL_API struct xyl_stream *xyl_stream_lines(struct xyl_io *io, size_t max);
+
+/* Made of another one, by functions that do not await.  They are given arg, and must not keep
+ * the element beyond the call.
+ *	map		one for one
+ *	filter		those for which fn is true
+ *	filter_map	fn returns 1: an element, 0: none, or an error, which is passed on
+ *	take_while	up to the first for which fn is false, which is dropped
+ *	take, skip	no more than n; all but the first n */
+XYL_API struct xyl_stream *xyl_stream_map(struct xyl_stream *from, size_t elem_size,
+		void (*fn)(void *ret_elem, const void *elem, void *arg), void *arg);
+XYL_API struct xyl_stream *xyl_stream_filter(struct xyl_stream *from,
+		bool (*fn)(const void *elem, void *arg), void *arg);
+XYL_API struct xyl_stream *xyl_stream_filter_map(struct xyl_stream *from, size_t elem_size,
+		int (*fn)(void *ret_elem, const void *elem, void *arg), void *arg);
+XYL_API struct xyl_stream *xyl_stream_take_while(struct xyl_stream *from,
+		bool (*fn)(const void *elem, void *arg), void *arg);
+XYL_API struct xyl_stream *xyl_stream_take(struct xyl_stream *from, size_t n);
+XYL_API struct xyl_stream *xyl_stream_skip(struct xyl_stream *from, size_t n);
+
+/* filter_map with a function that may await.  It is made as with xyl_stream_new, finds each
+ * element at stream.in, and is called anew with the same one if it gave -ECANCELED. */
+#define xyl_stream_then(from, elem_size, fn, ...) \
+	xyli_stream_then(from, xyl_stream_new(elem_size, fn, __VA_ARGS__))
+
+/* n at a time: elements are struct xyl_array, each with memory of its own; the last may have
+ * fewer. */
+struct xyl_array {
+	void *elems;
+	size_t count, room;
+};
+XYL_API struct xyl_stream *xyl_stream_chunks(struct xyl_stream *from, size_t n);
+
+/* One of each, as long as both have one: the left one at the start of an element of
+ * elem_size, the right one at right_offset.  NULL if they overlap, too. */
+XYL_API struct xyl_stream *xyl_stream_zip(struct xyl_stream *left, struct xyl_stream *right,
+					  size_t elem_size, size_t right_offset);
+
+/* Of two streams of one elem_size (else NULL) what comes first; in turn, if both have some.
+ * From the first pull on two tasks of the scope do the pulling, each one element ahead; they
+ * end with the streams, or with the scope, after which pulling gives -ECANCELED.  They do
+ * not end because nobody pulls any more: close the scope. */
+XYL_API struct xyl_stream *xyl_stream_merge(struct xyl_scope *scope,
+					    struct xyl_stream *left, struct xyl_stream *right);
+
+/* Consumers.  Each pulls until the end, and gives the first error, its own or fn's.
+ *	collect		appends to an array, which holds what came before an error, too; how
+ *			many.  The array is to be zero at first, and in collected memory.
+ *	fold		fn(acc, elem), which does not await, 0 or an error; 0
+ *	for_each	an async function, made and called as with xyl_stream_then; 0 */
+XYL_OP xyl_stream_collect(struct xyl_stream *stream, struct xyl_array *array);
+XYL_OP xyl_stream_fold(struct xyl_stream *stream, void *acc,
+		       int (*fn)(void *acc, const void *elem));
+#define xyl_stream_for_each(stream, fn, ...) \
+	xyl_stream_fold(xyl_stream_then(stream, 0, fn, __VA_ARGS__), NULL, NULL)
+
 /* ---- threads ----------------------------------------------------------------
  * A thread that the library did not start attaches before it touches any of this,
  * and detaches before it ends (a thread that forgets is detached as it exits, after the
@@ -1062,6 +1191,17 @@ static inline void xyli_fire(struct xyl_cancel **token)
 {
 	xyl_cancel_fire(*token);
 }
+
+#define XYLI_STREAM_FN(fn) __extension__ ({				\
+	_Static_assert(offsetof(struct fn, stream) == 0,		\
+		       "struct xyl_stream must be the first member");	\
+	XYLI_FN(fn);							\
+})
+#define XYLI_STREAM(size, fn, ...) \
+	&(struct fn){ .stream = { .elem_size = (size) }, __VA_ARGS__ }
+
+XYL_API struct xyl_stream *xyli_stream_new(const struct xyli_fn *fn, const void *init);
+XYL_API struct xyl_stream *xyli_stream_then(struct xyl_stream *from, struct xyl_stream *stage);
 
 #define XYLI_CASES(...)							\
 	(struct xyl_case[]){ __VA_ARGS__ },				\

@@ -5,7 +5,7 @@
 set -eu
 cd "$1"
 
-floors=(gc roots rt spawn sync io)	# from the bottom up
+floors=(gc roots rt spawn sync io stream)	# from the bottom up
 failed=0
 
 refuse() {	# WHY GREP_ARGUMENTS...: nothing may match

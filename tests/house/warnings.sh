@@ -6,7 +6,7 @@ cd "$1"
 compile=("${@:2}" -fsyntax-only)
 
 failed=0
-for file in include/xylem/*.h {gc,roots,rt,spawn,sync,io}/*.[ch]; do
+for file in include/xylem/*.h {gc,roots,rt,spawn,sync,io,stream}/*.[ch]; do
 	case $file in
 	*'*'*) continue ;;	# a floor without files
 	*.h) "${compile[@]}" -x c -include "$file" "$file" || failed=1 ;;
