@@ -309,6 +309,31 @@ struct xyl_chan_stats {
 };
 XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *ret_stats);
 
+/* ---- tokens ---------------------------------------------------------------
+ * A token says "stop" to whoever looks: once, for good, and to all below it, never to
+ * what is above.  It is not an abort: nobody is cut off, a task sees it where it waits
+ * for it (xyl_cancel_wait), or has asked for an await to end with it (xyl_until).
+ * A token keeps alive who waits for it and its parent, but not its children: one that
+ * nobody holds is garbage, and a long-lived parent may have any number.
+ *
+ * After the cancellation tokens of .NET (Toub) and the contexts of Go. */
+
+struct xyl_cancel;
+
+/* parent NULL: a tree of its own.  Born fired if the parent is.  NULL: no memory.  Any
+ * attached thread. */
+XYL_API struct xyl_cancel *xyl_cancel_new(struct xyl_cancel *parent);
+
+/* Any thread, attached or not, that has a token which something keeps alive; any number of
+ * times, and NULL does nothing.  Costs what it wakes.  What was written before it is
+ * seen by who finds the token fired. */
+XYL_API void xyl_cancel_fire(struct xyl_cancel *token);
+XYL_API bool xyl_cancel_is_fired(const struct xyl_cancel *token);	/* any thread; looks at each token above */
+
+/* 0 once it is fired; any number of waiters, of any shard.  -EINVAL: NULL, as a failed new
+ * gave it. */
+XYL_OP xyl_cancel_wait(struct xyl_cancel *token);
+
 /* ---- bounds: one word instead of a twin of every function ------------------
  * Any operation, a compound one or an xyl_call included: past the bound, what the
  * callee awaits gives -ECANCELED until it has returned, and the await here gives
