@@ -172,8 +172,9 @@ static bool locks_are_biased(void)
 
 TEST(locks_are_biased_where_the_kernel_can_do_it)
 {
-	CHECK_EQ(locks_are_biased(),
-		 syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
+	bool biased = locks_are_biased();
+
+	CHECK_EQ(biased, syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
 }
 
 TEST(the_first_shard_to_take_it_owns_its_bias)
