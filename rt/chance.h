@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* chance.h - what is left to chance, and comes again from the same seed (check build). */
+/* chance.h - what is left to chance, and comes again from the same seed. */
 #ifndef XYLI_RT_CHANCE_H
 #define XYLI_RT_CHANCE_H
 

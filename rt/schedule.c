@@ -28,8 +28,10 @@ void xyli_schedule_start(struct xyli_shard *shard)
 	uint64_t seed;
 
 	shard->seeded = xyli_hostile_seed(&seed);
-	if (shard->seeded)
-		shard->chance.state = ~seed * 0x10001 + atomic_fetch_add(&shards, 1);
+	if (!shard->seeded)
+		return;
+	shard->chance.state = ~seed * 0x10001 + atomic_fetch_add(&shards, 1);
+	shard->ties.state = ~shard->chance.state;
 }
 
 /* Bring forward the one behind `before`. */

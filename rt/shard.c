@@ -141,6 +141,7 @@ static void shard_init(struct xyli_shard *shard, const struct xyl_config *config
 	shard->busy = config->busy;
 	shard->sqe_flags = (uint8_t)xyli_check_setting("XYL_SQE_FLAGS", 0);
 	shard->now = xyli_clock();
+	shard->ties.state = (uint64_t)shard->now;
 	shard->bell.kind = &bell_kind;
 	shard->bell.opcode = IORING_OP_READ;
 	shard->bell.internal = true;

@@ -15,9 +15,7 @@
 
 #include "gc/block.h"
 #include "roots/table.h"
-#ifdef XYL_CHECK
 #include "rt/chance.h"
-#endif
 #include "rt/inbox.h"
 #include "rt/op.h"
 #include "rt/schedule.h"
@@ -60,6 +58,8 @@ struct xyli_shard {
 	struct xyli_buffers *buffers; /* provided to the kernel for receives; NULL: not yet */
 	bool buffers_refused;	      /* it has none of them */
 	bool multishot_refused;	      /* nor receives that go on */
+
+	struct xyli_chance ties; /* how a select chooses among equals */
 
 	struct xyli_timers timers;
 	int64_t deadline; /* of a stop under way, which no sleep may pass; XYLI_NEVER */

@@ -23,6 +23,11 @@ static const struct xyli_wait_kind join_wait = { .name = "join",
 						 .cancel = join_cancel,
 						 .move = join_move };
 
+ssize_t xyli_join_result(const struct xyl_task *joined)
+{
+	return joined->wait.aborted ? -ECANCELED : xyli_task_first_frame(joined)->result;
+}
+
 xyl_pending xyl_join(struct xyl_task *joined)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_join");
@@ -34,9 +39,7 @@ xyl_pending xyl_join(struct xyl_task *joined)
 	if (joined == task)
 		return xyli_done(task, -EDEADLK);
 	if (xyli_task_is_done(joined))
-		return xyli_done(task, joined->wait.aborted
-					       ? -ECANCELED
-					       : xyli_task_first_frame(joined)->result);
+		return xyli_done(task, xyli_join_result(joined));
 	if (joined->wait.shard != task->wait.shard)
 		return xyli_done(task, -EXDEV);
 	xyli_wait_begin(&task->wait, &join_wait, joined);

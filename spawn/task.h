@@ -79,6 +79,8 @@ struct xyl_task *xyli_task_new_outside(struct xyli_shard *shard, const struct xy
 				       const void *init);
 void xyli_task_arrive(struct xyl_task *task);
 
+ssize_t xyli_join_result(const struct xyl_task *joined); /* of a finished one */
+
 /* A frame in a block of its own, for a call. */
 struct xyl_frame *xyli_frame_new(struct xyli_shard *shard, const struct xyli_fn *fn,
 				 const void *init);

@@ -342,6 +342,8 @@ static __attribute__((noinline)) xyl_pending send_slowly(struct xyl_chan *chan,
 	struct xyli_wait *met = NULL;
 	int r;
 
+	if (!chan)
+		return xyli_done(task, -EINVAL); /* there was no memory for it, most likely */
 	if (xyli_task_is_canceled(task))
 		return chan_canceled(chan, task);
 	xyli_lock(&chan->lock);
@@ -361,7 +363,7 @@ xyl_pending xyl_send(struct xyl_chan *chan, const void *elem)
 	struct xyl_task *task = xyli_task_calling("xyl_send");
 	bool sent;
 
-	if (!xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
+	if (chan && !xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
 		sent = offer_quickly(chan, elem, task->wait.shard->now);
 		xyli_unlock_owned(&chan->lock);
 		if (sent)
@@ -376,6 +378,8 @@ static __attribute__((noinline)) xyl_pending recv_slowly(struct xyl_chan *chan,
 	struct xyli_wait *met = NULL;
 	int r;
 
+	if (!chan)
+		return xyli_done(task, -EINVAL); /* there was no memory for it, most likely */
 	if (xyli_task_is_canceled(task))
 		return chan_canceled(chan, task);
 	xyli_lock(&chan->lock);
@@ -397,7 +401,7 @@ xyl_pending xyl_recv(struct xyl_chan *chan, void *ret_elem)
 	struct xyl_task *task = xyli_task_calling("xyl_recv");
 	bool received;
 
-	if (!xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
+	if (chan && !xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
 		received = fetch_quickly(chan, ret_elem, task->wait.shard->now);
 		xyli_unlock_owned(&chan->lock);
 		if (received)
@@ -423,6 +427,8 @@ int xyl_try_send(struct xyl_chan *chan, const void *elem)
 	struct xyli_wait *met = NULL;
 	int r;
 
+	if (!chan)
+		return -EINVAL;
 	xyli_lock(&chan->lock);
 	r = xyli_chan_offer(chan, elem, &met);
 	return chan_try_end(chan, r, met);
@@ -433,6 +439,8 @@ int xyl_try_recv(struct xyl_chan *chan, void *ret_elem)
 	struct xyli_wait *met = NULL;
 	int r;
 
+	if (!chan)
+		return -EINVAL;
 	xyli_lock(&chan->lock);
 	r = xyli_chan_fetch(chan, ret_elem, &met);
 	return chan_try_end(chan, r, met);

@@ -15,6 +15,7 @@
 #include "rt/latch.h"
 #include "spawn/give.h"
 #include "spawn/task.h"
+#include "sync/future.h"
 
 enum {
 	FUTURE_CLAIMED = 1, /* a setter is at work; it alone leaves this */
@@ -114,6 +115,35 @@ xyl_pending xyl_future_get(struct xyl_future *future)
 	xyli_wait_begin(&task->wait, &future_wait, future);
 	xyli_waits_append(&future->waits, &task->wait);
 	return (xyl_pending){ 1 };
+}
+
+/* ---- a select's case -------------------------------------------------------------- */
+
+bool xyli_future_has(const struct xyl_future *future, ssize_t *ret_value)
+{
+	if (!(atomic_load(&future->state) & FUTURE_VALUE))
+		return false;
+	*ret_value = future->value;
+	return true;
+}
+
+bool xyli_future_is_ours(const struct xyl_future *future)
+{
+	return !future->shard || future->shard == xyli_here;
+}
+
+bool xyli_future_enter(struct xyl_future *future, struct xyli_wait *wait)
+{
+	if (!future_expect(future, wait->shard))
+		return false;
+	xyli_waits_append(&future->waits, wait);
+	return true;
+}
+
+void xyli_future_leave(struct xyl_future *future, struct xyli_wait *wait)
+{
+	if (wait->prev)
+		xyli_waits_remove(&future->waits, wait);
 }
 
 /* ---- foreign threads ------------------------------------------------------------ */

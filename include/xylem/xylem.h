@@ -287,13 +287,13 @@ struct xyl_chan;
  * event.  NULL: no memory, or not a capacity. */
 XYL_API struct xyl_chan *xyl_chan_new(size_t elem_size, ptrdiff_t capacity);
 
-/* 0; -EPIPE: closed.  The element is read before xyl_send returns (so it may be a local), and
+/* 0; -EPIPE: closed; -EINVAL: no channel.  The element is read before xyl_send returns (so it may be a local), and
  * a sender that failed still owns what is in it.  A receive drains what was sent before
  * the close, then gives -EPIPE; ret_elem NULL: it is dropped. */
 XYL_OP xyl_send(struct xyl_chan *chan, const void *elem);
 XYL_OP xyl_recv(struct xyl_chan *chan, void *ret_elem);
 
-/* From any attached thread: -EAGAIN instead of waiting, -EPIPE, -ENOMEM. */
+/* From any attached thread: -EAGAIN instead of waiting, -EPIPE, -EINVAL, -ENOMEM. */
 XYL_API int xyl_try_send(struct xyl_chan *chan, const void *elem);
 XYL_API int xyl_try_recv(struct xyl_chan *chan, void *ret_elem);
 
@@ -309,6 +309,55 @@ struct xyl_chan_stats {
 };
 XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *ret_stats);
 
+/* ---- select ----------------------------------------------------------------
+ * Wait for several things at once; exactly one of them happens, the others do not
+ * happen at all: nothing is received, sent or counted there.  Among those that can
+ * happen at once, chance decides; with xyl_select_first, the order.  What a case
+ * names NULL (a channel, a token) never happens, which switches a case off.
+ *
+ *	XYL_AWAIT(self->n, xyl_select(xyl_on_recv(self->jobs, &self->job),
+ *				      xyl_on_cancel(self->token),
+ *				      xyl_on_timeout(XYL_SEC)));
+ *
+ * gives the index of the case that happened, from 0.  A closed channel has happened, a
+ * failed task too; what came of it is written to .ret_result, if given, which lies
+ * in collected memory: xyl_on_recv(ch, &self->job, .ret_result = &self->r).  There
+ *	recv, send	0, or -EPIPE: closed
+ *	done, future	what xyl_join, xyl_future_get give
+ *	cancel		0
+ *	ready		as xyl_poll
+ * Errors of the select itself: -EINVAL: no case, an unknown one, or one on a NULL task or
+ * future; -EXDEV: a task or a future of another runtime.
+ *
+ * Up to 32 cases of which one can happen at once take no memory; who waits takes one
+ * block.  After Go's select, and Newsqueak's before it. */
+struct xyl_case {
+	int kind;
+	void *on, *slot;
+	const void *elem;
+	int64_t ns;
+	int fd;
+	unsigned events;
+	ssize_t *ret_result;
+};
+#define xyl_on_recv(ch, ...)  ((struct xyl_case){ .kind = 1, .on = (ch), .slot = __VA_ARGS__ })	/* NULL: discard */
+#define xyl_on_send(ch, ...)  ((struct xyl_case){ .kind = 2, .on = (ch), .elem = __VA_ARGS__ })
+#define xyl_on_done(...)      ((struct xyl_case){ .kind = 3, .on = __VA_ARGS__ })
+#define xyl_on_future(...)    ((struct xyl_case){ .kind = 4, .on = __VA_ARGS__ })
+#define xyl_on_cancel(...)    ((struct xyl_case){ .kind = 5, .on = __VA_ARGS__ })
+#define xyl_on_timeout(t)     ((struct xyl_case){ .kind = 6, .ns = (t) })	/* 0: if nothing else can happen */
+#define xyl_on_default()      ((struct xyl_case){ .kind = 7 })			/* likewise */
+#define xyl_on_ready(fd_, ...) ((struct xyl_case){ .kind = 8, .fd = (fd_), .events = __VA_ARGS__ })
+
+#define xyl_select(...)       xyli_select(XYLI_CASES(__VA_ARGS__), false)
+#define xyl_select_first(...) xyli_select(XYLI_CASES(__VA_ARGS__), true)
+
+/* For threads outside: each blocks an attached thread, for ns at most; ns < 0: for ever.
+ * -ETIMEDOUT; -EDEADLK: from a task; -ENOMEM.  xyl_select_wait knows recv, send, cancel,
+ * timeout and default only (-EINVAL). */
+XYL_API ssize_t xyl_send_wait(struct xyl_chan *chan, const void *elem, int64_t ns);
+XYL_API ssize_t xyl_recv_wait(struct xyl_chan *chan, void *ret_elem, int64_t ns);
+#define xyl_select_wait(ns, ...) xyli_select_wait(XYLI_CASES(__VA_ARGS__), ns)
 /* ---- tokens ---------------------------------------------------------------
  * A token says "stop" to whoever looks: once, for good, and to all below it, never to
  * what is above.  It is not an abort: nobody is cut off, a task sees it where it waits
@@ -649,7 +698,13 @@ static inline xyl_step xyli_return(struct xyl_frame *frame, ssize_t value)
 	return (xyl_step){ 0 };
 }
 
+#define XYLI_CASES(...)							\
+	(struct xyl_case[]){ __VA_ARGS__ },				\
+	sizeof((struct xyl_case[]){ __VA_ARGS__ }) / sizeof(struct xyl_case)
+
 XYL_OP xyli_call(const struct xyli_fn *fn, const void *init);
+XYL_OP xyli_select(const struct xyl_case *cases, size_t n, bool first);
+XYL_API ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns);
 XYL_API struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 				    const struct xyli_fn *fn, const void *init);
 XYL_API struct xyl_task *xyli_runtime_spawn(struct xyl_runtime *rt, xyl_placement placement,
