@@ -19,10 +19,11 @@
 
 #include "rt/shard.h"
 
-enum { /* what `bias` is when it is no shard; never ~0, which is no shard's thread */
-       XYLI_LOCK_FRESH = 1,    /* nobody has taken it yet; the first to do so leaves this */
-       XYLI_LOCK_REVOKING = 2, /* somebody waits for the owner to let go; he leaves this */
-       XYLI_LOCK_SHARED = 3,   /* for good */
+/* What `bias` is when it is no shard; never ~0, the mark outside all shards. */
+enum {
+	XYLI_LOCK_FRESH = 1,	/* nobody has taken it yet; the first to do so leaves this */
+	XYLI_LOCK_REVOKING = 2, /* somebody waits for the owner to let go; he leaves this */
+	XYLI_LOCK_SHARED = 3,	/* for good */
 };
 
 struct xyli_lock {
@@ -51,10 +52,8 @@ static inline uintptr_t xyli_lock_mark(void)
 /* If it is biased to this thread's shard.  The owner writes `held`, then looks at `bias`; who
  * revokes writes `bias`, makes every thread of the process pass a barrier, then looks at
  * `held`: one of the two sees the other (lock.c). */
-static inline bool xyli_lock_owned(struct xyli_lock *lock)
+static inline bool xyli_lock_owned_by(struct xyli_lock *lock, uintptr_t here)
 {
-	uintptr_t here = xyli_lock_mark();
-
 	if (__builtin_expect(atomic_load_explicit(&lock->bias, memory_order_relaxed) != here, 0))
 		return false;
 	atomic_store_explicit(&lock->held, 1, memory_order_relaxed);
@@ -63,6 +62,11 @@ static inline bool xyli_lock_owned(struct xyli_lock *lock)
 		return true;
 	atomic_store_explicit(&lock->held, 0, memory_order_release);
 	return false;
+}
+
+static inline bool xyli_lock_owned(struct xyli_lock *lock)
+{
+	return xyli_lock_owned_by(lock, xyli_lock_mark());
 }
 
 /* While it is held by its owner it cannot become shared. */

@@ -19,27 +19,9 @@
 #include "gc/check.h"
 #include "rt/clock.h"
 
-#define GROWS_FROM 16	  /* slots of an unlimited channel */
-#define KEEPS_EMPTY 1024u /* those it keeps when it has been drained */
+#define GROWS_FROM 16 /* slots of an unlimited channel */
 
 /* ---- elements ------------------------------------------------------------------- */
-
-/* Most are a pointer or a number: a call of memcpy costs more than the rest of a send. */
-static inline void elem_copy(const struct xyl_chan *chan, void *to, const void *from)
-{
-	if (__builtin_expect(chan->elem_size == sizeof(uint64_t), 1))
-		memcpy(to, from, sizeof(uint64_t));
-	else if (chan->elem_size)
-		memcpy(to, from, chan->elem_size);
-}
-
-static inline void elem_clear(const struct xyl_chan *chan, void *slot)
-{
-	if (__builtin_expect(chan->elem_size == sizeof(uint64_t), 1))
-		memset(slot, 0, sizeof(uint64_t));
-	else if (chan->elem_size)
-		memset(slot, 0, chan->elem_size);
-}
 
 /* Somebody's who waits in the line of senders. */
 static inline const void *elem_of(const struct xyl_chan *chan, struct xyli_wait *sender)
@@ -54,36 +36,18 @@ bool xyli_chan_keep(const struct xyl_chan *chan, const void *elem, ssize_t *ret_
 	void *copy;
 
 	if (chan->elem_size <= sizeof(*ret_word)) {
-		elem_copy(chan, ret_word, elem);
+		xyli_elem_copy(chan, ret_word, elem);
 		return true;
 	}
 	copy = xyl_alloc(chan->elem_size);
 	if (!copy)
 		return false;
-	elem_copy(chan, copy, elem);
+	xyli_elem_copy(chan, copy, elem);
 	*ret_word = (ssize_t)copy;
 	return true;
 }
 
 /* ---- slots ---------------------------------------------------------------------- */
-
-static inline void slot_put(struct xyl_chan *chan, const void *elem)
-{
-	elem_copy(chan, chan->tail, elem);
-	chan->tail += chan->elem_size;
-	if (chan->tail == chan->end)
-		chan->tail = chan->slots;
-	chan->len++;
-}
-
-static inline void slot_drop(struct xyl_chan *chan)
-{
-	elem_clear(chan, chan->head);
-	chan->head += chan->elem_size;
-	if (chan->head == chan->end)
-		chan->head = chan->slots;
-	chan->len--;
-}
 
 /* At least a byte: a slot without a size has an address, too. */
 static int slots_new(struct xyl_chan *chan, size_t room)
@@ -118,15 +82,6 @@ static int slots_grow(struct xyl_chan *chan)
 	return 0;
 }
 
-/* A crowd that has passed leaves no empty hall behind. */
-static inline void slots_shrink(struct xyl_chan *chan)
-{
-	if (chan->len > 0 || chan->room <= KEEPS_EMPTY || chan->capacity != XYL_UNLIMITED)
-		return;
-	chan->slots = chan->head = chan->tail = chan->end = NULL;
-	chan->room = 0;
-}
-
 /* A slot for one more. */
 static int slot_make(struct xyl_chan *chan)
 {
@@ -134,7 +89,7 @@ static int slot_make(struct xyl_chan *chan)
 		return slots_grow(chan);
 	if (chan->capacity != XYL_CONFLATED)
 		return -EAGAIN;
-	slot_drop(chan);
+	xyli_slot_drop(chan);
 	chan->replaced++;
 	return 0;
 }
@@ -169,13 +124,6 @@ static inline int64_t time_now(void)
 	return __builtin_expect(shard != NULL, 1) ? shard->now : xyli_clock();
 }
 
-static inline void count_sent(struct xyl_chan *chan, int64_t now)
-{
-	chan->stats.last_ns = now;
-	if (__builtin_expect(chan->sent++ == 0, 0))
-		chan->stats.first_ns = now;
-}
-
 void xyli_chan_count_failure(struct xyl_chan *chan, int error)
 {
 	switch (error) {
@@ -190,24 +138,21 @@ void xyli_chan_count_failure(struct xyl_chan *chan, int error)
 int xyli_chan_offer(struct xyl_chan *chan, const void *elem, struct xyli_wait **ret_met)
 {
 	struct xyli_wait *receiver;
-	void *place;
 	int r;
 
 	if (chan->closed)
 		return -EPIPE;
 	receiver = xyli_line_take(&chan->receivers);
 	if (receiver) {
-		place = (void *)*xyli_wait_word(receiver);
-		if (place)
-			elem_copy(chan, place, elem);
+		xyli_chan_hand(chan, receiver, elem);
 		*ret_met = receiver;
 	} else {
 		r = chan->len == chan->room ? slot_make(chan) : 0;
 		if (r < 0)
 			return r;
-		slot_put(chan, elem);
+		xyli_slot_put(chan, elem);
 	}
-	count_sent(chan, time_now());
+	xyli_chan_count_sent(chan, time_now());
 	return 0;
 }
 
@@ -217,7 +162,7 @@ static struct xyli_wait *sender_take(struct xyl_chan *chan)
 	struct xyli_wait *sender = xyli_line_take(&chan->senders);
 
 	if (sender)
-		count_sent(chan, time_now());
+		xyli_chan_count_sent(chan, time_now());
 	return sender;
 }
 
@@ -233,181 +178,17 @@ int xyli_chan_fetch(struct xyl_chan *chan, void *ret_elem, struct xyli_wait **re
 		elem = elem_of(chan, sender);
 	}
 	if (ret_elem)
-		elem_copy(chan, ret_elem, elem);
+		xyli_elem_copy(chan, ret_elem, elem);
 	if (chan->len > 0) {
-		slot_drop(chan);
+		xyli_slot_drop(chan);
 		if (sender)
-			slot_put(chan, elem_of(chan, sender));
+			xyli_slot_put(chan, elem_of(chan, sender));
 		else
-			slots_shrink(chan);
+			xyli_slots_shrink(chan);
 	}
 	chan->stats.last_ns = time_now();
 	*ret_met = sender;
 	return 0;
-}
-
-/* ---- what happens most, on the shard that owns the channel -------------------------- */
-
-/* There is room, and nobody waits for the element. */
-static inline bool offer_quickly(struct xyl_chan *chan, const void *elem, int64_t now)
-{
-	if (chan->closed || chan->len == chan->room || chan->receivers.waits.first ||
-	    chan->elem_size != sizeof(uint64_t))
-		return false;
-	slot_put(chan, elem);
-	count_sent(chan, now);
-	return true;
-}
-
-/* There is one, and nobody waits for its slot. */
-static inline bool fetch_quickly(struct xyl_chan *chan, void *ret_elem, int64_t now)
-{
-	if (chan->len == 0 || chan->senders.waits.first || !ret_elem ||
-	    chan->elem_size != sizeof(uint64_t))
-		return false;
-	elem_copy(chan, ret_elem, chan->head);
-	slot_drop(chan);
-	slots_shrink(chan);
-	chan->stats.last_ns = now;
-	return true;
-}
-
-/* ---- waiting -------------------------------------------------------------------- */
-
-static struct xyl_chan *chan_of_senders(struct xyli_line *line)
-{
-	return (struct xyl_chan *)((char *)line - offsetof(struct xyl_chan, senders));
-}
-
-static struct xyl_chan *chan_of_receivers(struct xyli_line *line)
-{
-	return (struct xyl_chan *)((char *)line - offsetof(struct xyl_chan, receivers));
-}
-
-static void count_failure(struct xyl_chan *chan, int error)
-{
-	xyli_lock(&chan->lock);
-	xyli_chan_count_failure(chan, error);
-	xyli_unlock(&chan->lock);
-}
-
-static void chan_wait_cancel(struct xyli_wait *wait, struct xyl_chan *chan,
-			     enum xyli_cancel_why why)
-{
-	if (!xyli_line_leave(wait))
-		return;
-	count_failure(chan, why == XYLI_BOUNDED ? -ETIMEDOUT : -ECANCELED);
-	*xyli_wait_word(wait) = 0; /* the frame keeps no element */
-	xyli_wake(wait, -ECANCELED);
-}
-
-static void send_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
-{
-	chan_wait_cancel(wait, chan_of_senders(wait->on), why);
-}
-
-static void recv_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
-{
-	chan_wait_cancel(wait, chan_of_receivers(wait->on), why);
-}
-
-static const struct xyli_wait_kind send_wait = { .name = "send",
-						 .cancel = send_cancel,
-						 .move = xyli_line_move };
-static const struct xyli_wait_kind recv_wait = { .name = "receive",
-						 .cancel = recv_cancel,
-						 .move = xyli_line_move };
-
-/* With the lock held; it is free afterwards. */
-static __attribute__((noinline)) xyl_pending chan_fail(struct xyl_chan *chan, struct xyl_task *task,
-						       int error)
-{
-	xyli_chan_count_failure(chan, error);
-	xyli_unlock(&chan->lock);
-	return xyli_done(task, error);
-}
-
-static __attribute__((noinline)) xyl_pending chan_canceled(struct xyl_chan *chan,
-							   struct xyl_task *task)
-{
-	bool aborted = task->wait.aborted && !task->shields;
-
-	count_failure(chan, aborted ? -ECANCELED : -ETIMEDOUT);
-	return xyli_done(task, -ECANCELED);
-}
-
-static __attribute__((noinline)) xyl_pending send_slowly(struct xyl_chan *chan,
-							 struct xyl_task *task, const void *elem)
-{
-	struct xyli_wait *met = NULL;
-	int r;
-
-	if (!chan)
-		return xyli_done(task, -EINVAL); /* there was no memory for it, most likely */
-	if (xyli_task_is_canceled(task))
-		return chan_canceled(chan, task);
-	xyli_lock(&chan->lock);
-	r = xyli_chan_offer(chan, elem, &met);
-	if (r == -EAGAIN && xyli_chan_keep(chan, elem, &task->leaf->result))
-		return xyli_line_wait(&chan->senders, task, &send_wait);
-	if (r < 0)
-		return chan_fail(chan, task, r == -EAGAIN ? -ENOMEM : r);
-	xyli_unlock(&chan->lock);
-	if (met)
-		xyli_give(met, 0);
-	return xyli_done(task, 0);
-}
-
-xyl_pending xyl_send(struct xyl_chan *chan, const void *elem)
-{
-	struct xyl_task *task = xyli_task_calling("xyl_send");
-	bool sent;
-
-	if (chan && !xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
-		sent = offer_quickly(chan, elem, task->wait.shard->now);
-		xyli_unlock_owned(&chan->lock);
-		if (sent)
-			return xyli_done(task, 0);
-	}
-	return send_slowly(chan, task, elem);
-}
-
-static __attribute__((noinline)) xyl_pending recv_slowly(struct xyl_chan *chan,
-							 struct xyl_task *task, void *ret_elem)
-{
-	struct xyli_wait *met = NULL;
-	int r;
-
-	if (!chan)
-		return xyli_done(task, -EINVAL); /* there was no memory for it, most likely */
-	if (xyli_task_is_canceled(task))
-		return chan_canceled(chan, task);
-	xyli_lock(&chan->lock);
-	r = xyli_chan_fetch(chan, ret_elem, &met);
-	if (r == -EAGAIN) {
-		task->leaf->result = (ssize_t)ret_elem;
-		return xyli_line_wait(&chan->receivers, task, &recv_wait);
-	}
-	if (r < 0)
-		return chan_fail(chan, task, r);
-	xyli_unlock(&chan->lock);
-	if (met)
-		xyli_give(met, 0);
-	return xyli_done(task, 0);
-}
-
-xyl_pending xyl_recv(struct xyl_chan *chan, void *ret_elem)
-{
-	struct xyl_task *task = xyli_task_calling("xyl_recv");
-	bool received;
-
-	if (chan && !xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
-		received = fetch_quickly(chan, ret_elem, task->wait.shard->now);
-		xyli_unlock_owned(&chan->lock);
-		if (received)
-			return xyli_done(task, 0);
-	}
-	return recv_slowly(chan, task, ret_elem);
 }
 
 /* ---- without waiting -------------------------------------------------------------- */

@@ -12,6 +12,13 @@
 #include "rt/clock.h"
 #include "sync/select.h"
 
+struct xyli_chance *xyli_select_ties_outside(void)
+{
+	static _Thread_local struct xyli_chance ties;
+
+	return &ties;
+}
+
 static bool case_suits(const struct xyl_case *c)
 {
 	switch ((enum xyli_case_kind)c->kind) {

@@ -17,9 +17,9 @@
 #include "sync/cancel.h"
 #include "sync/future.h"
 
-static struct xyl_chan *chan_of(const struct xyl_case *c)
+static inline struct xyl_chan *chan_of(const struct xyl_case *c)
 {
-	return c->kind == XYLI_ON_RECV || c->kind == XYLI_ON_SEND ? c->on : NULL;
+	return (unsigned)c->kind - XYLI_ON_RECV <= XYLI_ON_SEND - XYLI_ON_RECV ? c->on : NULL;
 }
 
 /* ---- the locks ------------------------------------------------------------------ */
@@ -37,10 +37,12 @@ static void unlock_owned(const struct xyl_case *cases, size_t n)
 
 static bool lock_owned(const struct xyl_case *cases, size_t n)
 {
+	uintptr_t here = xyli_lock_mark();
+
 	for (size_t i = 0; i < n; i++) {
 		struct xyl_chan *chan = chan_of(&cases[i]);
 
-		if (chan && !xyli_lock_owned(&chan->lock)) {
+		if (chan && !xyli_lock_owned_by(&chan->lock, here)) {
 			unlock_owned(cases, i);
 			return false;
 		}
@@ -139,10 +141,11 @@ static int descriptor_look(const struct xyl_case *c)
 	return poll(&pollfd, 1, 0) > 0 ? AT_ONCE : NOT_YET;
 }
 
-static int case_look(const struct xyl_case *c)
+static inline int case_look(const struct xyl_case *c)
 {
+	if (__builtin_expect(c->kind == XYLI_ON_RECV, 1))
+		return can_recv(c->on);
 	switch ((enum xyli_case_kind)c->kind) {
-	case XYLI_ON_RECV: return can_recv(c->on);
 	case XYLI_ON_SEND: return can_send(c->on);
 	case XYLI_ON_DONE: return task_look(c->on);
 	case XYLI_ON_FUTURE: return future_look(c->on);
@@ -155,22 +158,22 @@ static int case_look(const struct xyl_case *c)
 }
 
 /* Any of those that can happen, each with the same chance; or the first. */
-static ssize_t cases_choose(const struct xyl_case *cases, size_t n, bool first)
+static inline ssize_t cases_choose(const struct xyl_case *cases, size_t n, bool first)
 {
-	struct xyli_chance *ties = xyli_select_ties();
 	ssize_t chosen = -EAGAIN, otherwise = -EAGAIN;
 	unsigned equals = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		int outlook = case_look(&cases[i]);
 
-		if (outlook < 0)
+		if (__builtin_expect(outlook < 0, 0))
 			return outlook;
-		if (outlook == AT_ONCE &&
-		    (++equals == 1 || (!first && xyli_chance_one_in(ties, equals))))
-			chosen = (ssize_t)i;
 		if (outlook == OTHERWISE && otherwise < 0)
 			otherwise = (ssize_t)i;
+		if (outlook != AT_ONCE)
+			continue;
+		if (++equals == 1 || (!first && xyli_chance_one_in(xyli_select_ties(), equals)))
+			chosen = (ssize_t)i;
 	}
 	return chosen >= 0 ? chosen : otherwise;
 }

@@ -22,15 +22,16 @@
 #include "sync/channel.h"
 #include "xylem/xylem.h"
 
-enum xyli_case_kind { /* of struct xyl_case; the macros in xylem.h name them */
-		      XYLI_ON_RECV = 1,
-		      XYLI_ON_SEND,
-		      XYLI_ON_DONE,
-		      XYLI_ON_FUTURE,
-		      XYLI_ON_CANCEL,
-		      XYLI_ON_TIMEOUT,
-		      XYLI_ON_DEFAULT,
-		      XYLI_ON_READY,
+/* Of struct xyl_case; the macros in xylem.h name them. */
+enum xyli_case_kind {
+	XYLI_ON_RECV = 1,
+	XYLI_ON_SEND,
+	XYLI_ON_DONE,
+	XYLI_ON_FUTURE,
+	XYLI_ON_CANCEL,
+	XYLI_ON_TIMEOUT,
+	XYLI_ON_DEFAULT,
+	XYLI_ON_READY,
 };
 
 struct xyli_case {
@@ -51,6 +52,14 @@ struct xyli_select {
 	size_t n;
 	struct xyli_case cases[];
 };
+
+/* How this thread breaks ties. */
+struct xyli_chance *xyli_select_ties_outside(void);
+
+static inline struct xyli_chance *xyli_select_ties(void)
+{
+	return xyli_here ? &xyli_here->ties : xyli_select_ties_outside();
+}
 
 /* The locks of all channels among the cases, taken together. */
 #define XYLI_SELECT_FEW 32
@@ -82,7 +91,5 @@ static inline bool xyli_select_claim(struct xyli_select *select)
 
 /* Off all lists; by whoever waits. */
 void xyli_select_withdraw(struct xyli_select *select);
-
-struct xyli_chance *xyli_select_ties(void);
 
 #endif

@@ -17,13 +17,6 @@
 #include "sync/cancel.h"
 #include "sync/future.h"
 
-struct xyli_chance *xyli_select_ties(void)
-{
-	static _Thread_local struct xyli_chance outside;
-
-	return xyli_here ? &xyli_here->ties : &outside;
-}
-
 /* ---- the end -------------------------------------------------------------------- */
 
 static void select_end(struct xyli_select *select, size_t i, ssize_t result)

@@ -302,6 +302,13 @@ XYL_API void xyl_chan_close(struct xyl_chan *chan);
 XYL_API bool xyl_chan_is_closed(const struct xyl_chan *chan);	/* it may hold elements still */
 XYL_API size_t xyl_chan_len(const struct xyl_chan *chan);
 
+/* Spawns fn(...), in a scope or not (NULL), and closes chan when it has ended, whatever its
+ * end.  NULL as with xyl_spawn; then chan is open still.
+ *
+ *	xyl_produce(scope, self->lines, read_lines, .io = io, .out = self->lines); */
+#define xyl_produce(scope, chan, fn, ...) \
+	xyli_produce(scope, chan, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
+
 struct xyl_chan_stats {
 	uint64_t sent, received, bytes;	/* received */
 	uint64_t would_block, timed_out, canceled, closed;	/* -EAGAIN, a bound, an abort or a token, -EPIPE */
@@ -703,6 +710,8 @@ static inline xyl_step xyli_return(struct xyl_frame *frame, ssize_t value)
 	sizeof((struct xyl_case[]){ __VA_ARGS__ }) / sizeof(struct xyl_case)
 
 XYL_OP xyli_call(const struct xyli_fn *fn, const void *init);
+XYL_API struct xyl_task *xyli_produce(struct xyl_scope *scope, struct xyl_chan *chan,
+				      const struct xyli_fn *fn, const void *init);
 XYL_OP xyli_select(const struct xyl_case *cases, size_t n, bool first);
 XYL_API ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns);
 XYL_API struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
