@@ -71,7 +71,7 @@ ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns)
 	struct xyli_select_locks locks;
 	struct xyli_select *select;
 	struct xyli_wait *met = NULL;
-	ssize_t r, when_over;
+	ssize_t r, when_over, result = 0;
 
 	if (xyli_here)
 		return -EDEADLK;
@@ -83,10 +83,10 @@ ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns)
 	r = xyli_select_now(cases, n, false, &met);
 	select = r == -EAGAIN ? xyli_select_new(cases, n) : NULL;
 	if (select)
-		xyli_select_enter(select, cases);
+		met = xyli_select_enter(select, cases, &result);
 	xyli_select_unlock(&locks, cases, n);
 	if (met)
-		xyli_give(met, 0);
+		xyli_give(met, result);
 	if (select) {
 		ns = limit(cases, n, ns, &when_over);
 		return select_outwait(select, ns, when_over);

@@ -257,6 +257,8 @@ static __attribute__((noinline)) xyl_pending select_later(struct xyl_task *task,
 							  const struct xyli_select_locks *locks)
 {
 	struct xyli_select *select = xyli_select_new(cases, n);
+	struct xyli_wait *met;
+	ssize_t result;
 
 	if (!select) {
 		xyli_select_unlock(locks, cases, n);
@@ -264,8 +266,10 @@ static __attribute__((noinline)) xyl_pending select_later(struct xyl_task *task,
 	}
 	select->waiter = &task->wait;
 	xyli_wait_begin(&task->wait, &select_wait, select);
-	xyli_select_enter(select, cases);
+	met = xyli_select_enter(select, cases, &result);
 	xyli_select_unlock(locks, cases, n);
+	if (met)
+		xyli_give(met, result);
 	return (xyl_pending){ 1 };
 }
 
