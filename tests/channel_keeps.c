@@ -269,10 +269,13 @@ static void fate_meets(enum fate fate)
 		xyl_chan_close(chan);
 }
 
+/* Nobody waits, and those that waited for later have ended. */
 static void fate_await(const struct driven *driven)
 {
-	for (int i = 0; i < 20 || chan->senders.waits.first || chan->receivers.waits.first; i++)
+	while (chan->senders.waits.first || chan->receivers.waits.first ||
+	       drive_stats(driven).live > OBJECTS)
 		drive(driven, 10);
+	drive(driven, 100);
 }
 
 static void who_waits_keeps(enum fate fate, size_t elem_size, bool sends, bool later)
