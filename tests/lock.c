@@ -323,7 +323,9 @@ static void meet_and_hammer(struct guarded *guarded)
 
 static void *thread_shard(void *arg)
 {
+	CHECK_EQ(xyl_thread_attach(), 0);
 	CHECK_EQ(xyl_run(on_shard, .fn = meet_and_hammer, .guarded = arg), 0);
+	CHECK_EQ(xyl_thread_detach(), 0);
 	return NULL;
 }
 
