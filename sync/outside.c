@@ -94,10 +94,19 @@ ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns)
 	return r == -EAGAIN ? -ENOMEM : r;
 }
 
+static void count_timeout(struct xyl_chan *chan)
+{
+	xyli_lock(&chan->lock);
+	xyli_chan_count_failure(chan, -ETIMEDOUT);
+	xyli_unlock(&chan->lock);
+}
+
 static ssize_t wait_alone(const struct xyl_case *c, int64_t ns)
 {
 	ssize_t r = c->on ? xyli_select_wait(c, 1, ns) : -EINVAL;
 
+	if (r == -ETIMEDOUT)
+		count_timeout(c->on);
 	return r < 0 ? r : *c->ret_result;
 }
 

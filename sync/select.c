@@ -222,6 +222,8 @@ ssize_t xyli_select_now(const struct xyl_case *cases, size_t n, bool first,
 			continue;
 		if (r == -ENOMEM && chan_of(&cases[i]))
 			return r; /* it has not happened */
+		if (r == -EPIPE && chan_of(&cases[i]))
+			xyli_chan_count_failure(cases[i].on, -EPIPE);
 		if (cases[i].ret_result)
 			*cases[i].ret_result = r;
 		return i;

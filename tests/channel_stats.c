@@ -181,6 +181,19 @@ TEST(each_await_that_a_bound_cuts_is_counted_as_its)
 	failures_are(chan, 0, 2, 0, 0);
 }
 
+TEST(threads_outside_are_counted_too)
+{
+	struct xyl_chan *chan = xyl_chan_new(8, 0);
+	long value = 0;
+
+	CHECK_EQ(xyl_recv_wait(chan, &value, XYL_MS), -ETIMEDOUT);
+	CHECK_EQ(xyl_send_wait(chan, &value, 0), -ETIMEDOUT);
+	failures_are(chan, 0, 2, 0, 0);
+	xyl_chan_close(chan);
+	CHECK_EQ(xyl_send_wait(chan, &value, -1), -EPIPE);
+	failures_are(chan, 0, 2, 0, 1);
+}
+
 /* ---- times ------------------------------------------------------------------------------ */
 
 TEST(the_first_send_and_the_last_of_all_are_noted)
