@@ -402,7 +402,7 @@ TEST(three_runtimes_and_a_thread_outside)
 	struct xyl_runtime *rts[RUNTIMES];
 	struct xyli_chance chance = { test_random() };
 
-	world_begin((long)test_scaled(300000));
+	world_begin((long)test_scaled(1000000));
 	for (int i = 0; i < RUNTIMES; i++) {
 		CHECK_EQ(xyl_runtime_new(&rts[i], NULL), 0);
 		CHECK_EQ(xyl_runtime_start(rts[i]), 0);
