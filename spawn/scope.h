@@ -115,6 +115,16 @@ static inline void xyli_ended_expect(struct xyli_ended *ended, size_t tasks)
 		ended->room = ended->running;
 }
 
+/* The oldest of several. */
+static inline void xyli_ended_drop(struct xyli_ended *ended)
+{
+	struct xyli_member *member = ended->first;
+
+	ended->first = member->next;
+	member->next = NULL;
+	ended->forgotten = true;
+}
+
 static inline struct xyl_task *xyli_ended_take(struct xyli_ended *ended)
 {
 	struct xyli_member *member = ended->first;
@@ -147,10 +157,10 @@ static inline void xyli_ended_add(struct xyli_ended *ended, struct xyli_member *
 	else
 		ended->first = member;
 	ended->last = member;
-	if (++ended->count > ended->room + XYLI_ENDED_MORE) {
-		xyli_ended_take(ended);
-		ended->forgotten = true;
-	}
+	if (ended->count < ended->room + XYLI_ENDED_MORE)
+		ended->count++;
+	else
+		xyli_ended_drop(ended);
 }
 
 /* ---- owners --------------------------------------------------------------------- */

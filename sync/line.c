@@ -44,17 +44,25 @@ void xyli_line_give_all(struct xyli_wait *taken, ssize_t result)
 	}
 }
 
+bool xyli_line_drop(struct xyli_wait *wait)
+{
+	struct xyli_line *line = wait->on;
+	bool listed = xyli_wait_is_listed(wait);
+
+	if (listed)
+		xyli_waits_remove(&line->waits, wait);
+	return listed;
+}
+
 bool xyli_line_leave(struct xyli_wait *wait)
 {
 	struct xyli_line *line = wait->on;
-	bool listed;
+	bool left;
 
 	xyli_lock(line->lock);
-	listed = xyli_wait_is_listed(wait);
-	if (listed)
-		xyli_waits_remove(&line->waits, wait);
+	left = xyli_line_drop(wait);
 	xyli_unlock(line->lock);
-	return listed;
+	return left;
 }
 
 void xyli_line_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
