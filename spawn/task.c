@@ -27,6 +27,12 @@ void xyli_misuse(const char *function, const char *what)
 	abort();
 }
 
+void xyli_not_calling(const char *function)
+{
+	xyli_misuse(function, xyli_running ? "the operation started before it was not awaited"
+					   : "called outside a task");
+}
+
 /* ---- frames --------------------------------------------------------------------- */
 
 /* Most frames have a few words: a call of memcpy or memset costs more than they do. */
@@ -340,7 +346,7 @@ static void task_resume(struct xyli_shard *shard, struct xyli_wait *wait)
 
 	XYLI_MUST(wait->state == XYLI_READY);
 	xyli_wait_set(wait, XYLI_RUNNING);
-	shard->running = wait;
+	xyli_running = wait;
 	shard->credit = shard->turn_budget;
 	if (task->bounds)
 		xyli_bounds_awaited(task);
@@ -356,7 +362,7 @@ unsigned xyli_tasks_run(struct xyli_shard *shard)
 		task_resume(shard, xyli_ready_take(shard));
 		resumed++;
 	}
-	shard->running = NULL;
+	xyli_running = NULL;
 	return resumed;
 }
 
@@ -364,9 +370,7 @@ unsigned xyli_tasks_run(struct xyli_shard *shard)
 
 struct xyl_task *xyl_self(void)
 {
-	struct xyli_shard *shard = xyli_here;
-
-	return shard && shard->running ? xyli_task_of(shard->running) : NULL;
+	return xyli_running ? xyli_task_of(xyli_running) : NULL;
 }
 
 bool xyl_is_done(const struct xyl_task *task)

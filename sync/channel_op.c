@@ -143,7 +143,7 @@ static inline enum quick offer_quickly(struct xyl_chan *chan, const void *elem,
 	struct xyli_wait *receiver = chan->receivers.waits.first;
 	struct xyli_shard *shard = task->wait.shard;
 
-	if (receiver) {
+	if (__builtin_expect(receiver != NULL, 0)) {
 		if (!is_near(receiver, &recv_wait, shard))
 			return NOT_QUICK;
 		xyli_waits_remove(&chan->receivers.waits, receiver);
@@ -167,7 +167,7 @@ static inline enum quick fetch_quickly(struct xyl_chan *chan, void *ret_elem, st
 	struct xyli_wait *sender = chan->senders.waits.first;
 	struct xyli_shard *shard = task->wait.shard;
 
-	if (sender) {
+	if (__builtin_expect(sender != NULL, 0)) {
 		if (chan->len > 0 || !is_near(sender, &send_wait, shard))
 			return NOT_QUICK;
 		xyli_waits_remove(&chan->senders.waits, sender);
