@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What does it cost to abort a task and join it: one asleep, and one in recv on a socket?
- * Spawning and parking are not in the time; 500 tasks are parked, then one after another
- * is aborted and joined (the first figure), or all aborted and then all joined.
+ * What does it cost to abort a task and join it: one asleep, one that receives from a
+ * channel, and one in recv on a socket?  Spawning and parking are not in the time; 500
+ * tasks are parked, then one after another is aborted and joined (the first figure), or
+ * all aborted and then all joined.
  *
  * What would make it lie: aborts only in batches (one inbox round for all of them), or
  * stopping the clock when the join returns: the recv is then abandoned, but its cancel has
  * yet to be submitted and reaped.  So for recv the clock runs on until nothing is
- * outstanding any more.
+ * outstanding any more.  All 500 receivers wait for one channel; were they aborted in the
+ * order in which they came, the victim would always be the first of those who wait.  (For
+ * sleepers that order is the dear one: the first timer to expire is the one removed.)
  */
 #include "harness.h"
 
@@ -15,7 +18,8 @@
 #include <sys/socket.h>
 #include <xylem/xylem.h>
 
-enum { BATCH = 500, BYTES = 64, DRAIN_TURNS_MAX = 100000 };
+enum { BATCH = 500, STRIDE = 7, BYTES = 64, DRAIN_TURNS_MAX = 100000 };
+enum where { ASLEEP, ON_CHANNEL, IN_RECV };
 
 struct sleeper {
 	struct xyl_frame frame;
@@ -28,6 +32,22 @@ static xyl_step sleeper(void *frame)
 
 	XYL_BEGIN(self)
 	XYL_AWAIT(self->r, xyl_sleep(3600 * XYL_SEC));
+	XYL_END(self->r);
+}
+
+struct listener {
+	struct xyl_frame frame;
+	struct xyl_chan *chan;
+	int64_t value;
+	ssize_t r;
+};
+
+static xyl_step listener(void *frame)
+{
+	struct listener *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->r, xyl_recv(self->chan, &self->value));
 	XYL_END(self->r);
 }
 
@@ -52,8 +72,10 @@ struct aborter {
 	struct xyl_frame frame;
 	long n, done;
 	double *ret;
-	bool recv, together;
+	enum where where;
+	bool together;
 	struct xyl_task **tasks;
+	struct xyl_chan *chan;
 	struct xyl_io **ios;
 	uint64_t outstanding;
 	int64_t t0, ns;
@@ -84,7 +106,17 @@ static void sockets_open(struct xyl_io **ios)
 
 static struct xyl_task *victim_spawn(struct aborter *self, int i)
 {
-	return self->recv ? xyl_spawn(receiver, .io = self->ios[i]) : xyl_spawn(sleeper, .r = 0);
+	switch (self->where) {
+	case ON_CHANNEL: return xyl_spawn(listener, .chan = self->chan);
+	case IN_RECV: return xyl_spawn(receiver, .io = self->ios[i]);
+	default: return xyl_spawn(sleeper, .r = 0);
+	}
+}
+
+/* Each once; those on the channel not in the order in which they came. */
+static struct xyl_task *victim(struct aborter *self, int i)
+{
+	return self->tasks[self->where == ON_CHANNEL ? i * STRIDE % BATCH : i];
 }
 
 static xyl_step aborter(void *frame)
@@ -94,7 +126,8 @@ static xyl_step aborter(void *frame)
 	XYL_BEGIN(self)
 	self->tasks = xyl_alloc(BATCH * sizeof(*self->tasks));
 	self->ios = xyl_alloc(BATCH * sizeof(*self->ios));
-	if (self->recv)
+	self->chan = xyl_chan_new(sizeof(int64_t), 1);
+	if (self->where == IN_RECV)
 		sockets_open(self->ios);
 	self->outstanding = outstanding();
 	for (self->done = 0; self->done < self->n; self->done += BATCH) {
@@ -105,10 +138,10 @@ static xyl_step aborter(void *frame)
 		self->t0 = bench_now();
 		if (self->together)
 			for (self->i = 0; self->i < BATCH; self->i++)
-				xyl_abort(self->tasks[self->i]);
+				xyl_abort(victim(self, self->i));
 		for (self->i = 0; self->i < BATCH; self->i++) {
-			xyl_abort(self->tasks[self->i]); /* the second time, nothing */
-			XYL_AWAIT(self->r, xyl_join(self->tasks[self->i]));
+			xyl_abort(victim(self, self->i)); /* the second time, nothing */
+			XYL_AWAIT(self->r, xyl_join(victim(self, self->i)));
 			self->failed += self->r >= 0;
 		}
 		self->turns = 0;
@@ -122,31 +155,36 @@ static xyl_step aborter(void *frame)
 	XYL_END(0);
 }
 
-static void run(long n, double *ret, bool recv, bool together)
+static void run(long n, double *ret, enum where where, bool together)
 {
-	ssize_t r = xyl_run(aborter, .n = n, .ret = ret, .recv = recv, .together = together);
+	ssize_t r = xyl_run(aborter, .n = n, .ret = ret, .where = where, .together = together);
 
 	bench_check(r == 0, xyl_runtime_why());
 }
 
 static void asleep(long n, double *ret)
 {
-	run(n, ret, false, false);
+	run(n, ret, ASLEEP, false);
 }
 
 static void asleep_together(long n, double *ret)
 {
-	run(n, ret, false, true);
+	run(n, ret, ASLEEP, true);
+}
+
+static void on_channel(long n, double *ret)
+{
+	run(n, ret, ON_CHANNEL, false);
 }
 
 static void in_recv(long n, double *ret)
 {
-	run(n, ret, true, false);
+	run(n, ret, IN_RECV, false);
 }
 
 static void in_recv_together(long n, double *ret)
 {
-	run(n, ret, true, true);
+	run(n, ret, IN_RECV, true);
 }
 
 static void print(const char *question, bench_side *side, long n)
@@ -168,5 +206,6 @@ int main(int argc, char **argv)
 	print("abort 500, join 500, asleep", asleep_together, n);
 	print("abort+join, in recv", in_recv, n / 2);
 	print("abort 500, join 500, in recv", in_recv_together, n / 2);
+	print("abort+join, on a channel", on_channel, n);
 	return 0;
 }

@@ -18,6 +18,7 @@ static struct {
 	long n;
 	int once;     /* the question to run alone; 0: all */
 	int question; /* the one that is on */
+	bool round;   /* one of each, and of one side alone */
 } args;
 
 void bench_init(int argc, char **argv)
@@ -27,6 +28,8 @@ void bench_init(int argc, char **argv)
 			args.once = 1;
 		else if (strncmp(argv[i], "--once=", 7) == 0)
 			args.once = atoi(argv[i] + 7);
+		else if (strcmp(argv[i], "--round") == 0)
+			args.round = true;
 		else
 			args.n = strtol(argv[i], NULL, 10);
 	}
@@ -136,7 +139,9 @@ static bool question_is_single(bench_side *side, long n, double *ret_figures)
 	memset(ret_figures, 0, BENCH_FIGURES * sizeof(*ret_figures));
 	if (args.question == args.once)
 		side(n, ret_figures);
-	return args.once > 0;
+	if (args.round)
+		run_in_child(side, n, ret_figures);
+	return args.once > 0 || args.round;
 }
 
 static void medians(double (*rounds)[BENCH_FIGURES], int count, double *ret_figures)

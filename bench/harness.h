@@ -11,6 +11,7 @@
  *	prog [N] [--once[=K]]	N: operations a round
  *				--once: of the K-th question (the first) Xylem's side alone,
  *				one round, in this process: for perf, valgrind, instructions.sh
+ *		--round		every question, Xylem's side alone, one round: for peers.sh
  *
  * A line of output has tab-separated fields: question, figure, rate, other side, its
  * figure, ratio.  The last three are empty where there is nothing to compare with.

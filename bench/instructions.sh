@@ -9,7 +9,9 @@ set -eu
 
 build=${1:?usage: instructions.sh BUILD_DIR [NAME...]}
 shift
-test $# -gt 0 || set -- yield spawn spawn=2 spawn=3 call root abort abort=3 roundtrip roundtrip=2 roundtrip=4
+test $# -gt 0 || set -- yield spawn spawn=2 spawn=3 call root abort abort=3 abort=5 \
+	channel channel=2 channel=3 channel=4 select select=2 token \
+	roundtrip roundtrip=2 roundtrip=4
 few=100000
 many=400000
 command -v valgrind >/dev/null || { echo "instructions.sh: valgrind is missing" >&2; exit 77; }

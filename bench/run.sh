@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: MIT
 #
 # run.sh BUILD_DIR [NAME...] - run the benchmarks (all, or those named) and print one
-# table.  An aim in nanoseconds holds for a machine where calloc+free of 128 bytes takes
-# 23-29 ns, and GC_malloc of 64 bytes 26-31.  Elsewhere it is scaled by that: by what ran in
-# turn with the question, if it was one of the two, or else by the calloc that ran first.
+# table.  An aim in nanoseconds, milliseconds or millions a second holds for a machine where
+# calloc+free of 128 bytes takes 23-29 ns, and GC_malloc of 64 bytes 26-31.  Elsewhere it is
+# scaled by that: by what ran in turn with the question, if it was one of the two, or else
+# by the calloc that ran first.
 # A missed aim is only said, never an error.
 set -eu
 
 build=${1:?usage: run.sh BUILD_DIR [NAME...]}
 shift
-test $# -gt 0 || set -- floor yield spawn call root abort park idle read4k roundtrip pause receive echo
+test $# -gt 0 || set -- floor yield spawn call root abort channel select token cancel sleeps \
+	park idle read4k roundtrip pause receive echo
 
 TMPDIR=$(mktemp -d)
 export TMPDIR
@@ -26,6 +28,16 @@ aims() {
 	root added and dropped|ns|<=|10
 	abort+join, asleep|ns|<=|150
 	abort+join, in recv|ns|<=|1200
+	fire, 10 000 wait|ns|<=|60
+	fire, 10 000 wait below|ns|<=|60
+	fired in a thread, p99|us|<=|1000
+	abort+join, on a channel|ns|<=|90
+	channel round trip, capacity 1|ns|<=|35
+	channel 1 to 1, capacity 64|M/s|>=|110
+	channel 4 to 4, capacity 1024|M/s|>=|110
+	select, 4 channels ready|ns|<=|60
+	token fired, 10 000 waiters, each|ns|<=|60
+	100 000 sleeps of 1-50 ms, CPU|ms|<=|80
 	task parked, resident|B|<=|224
 	task asleep, resident|B|<=|256
 	idle connection, live|B|<=|1024
@@ -55,20 +67,23 @@ rows() {
 	function within(ns, low, high) {
 		return ns < low ? ns / low : ns > high ? ns / high : 1
 	}
-	function scaled(ns, other, beside) {
+	function slowness(other, beside, unit) {
+		if (unit == "M/s" && beside > 0)
+			beside = 1000 / beside
 		if (other ~ /^calloc/)
-			return ns * within(beside, 23, 29)
+			return within(beside, 23, 29)
 		if (other ~ /^GC_malloc/)
-			return ns * within(beside, 26, 31)
-		return ns * scale
+			return within(beside, 26, 31)
+		return scale
+	}
+	function scaled(aim, unit, by) {
+		return unit ~ /^[nm]s$/ ? aim * by : unit == "M/s" ? aim / by : aim
 	}
 	function verdict(question, figure, ratio, other, beside,   aim, unit) {
 		if (!(question in what))
 			return ""
 		unit = what[question]
-		aim = much[question]
-		if (unit == "ns")
-			aim = scaled(aim, other, beside)
+		aim = scaled(much[question], unit, slowness(other, beside, unit))
 		if (unit == "ratio")
 			return judged(how[question], ratio, aim, sprintf("%.2f", aim))
 		return judged(how[question], figure, aim, sprintf("%.0f %s", aim, unit))
@@ -103,5 +118,5 @@ for name; do
 	rows "$scale" <"$TMPDIR/out"
 	cat "$TMPDIR/err" >&2
 done
-echo "aims in ns are scaled to this machine; ratios, measured in turn in one run, travel better"
+echo "aims in ns, ms and M/s are scaled to this machine; ratios, measured in turn in one run, travel better"
 test -z "$failed" || { echo "failed:$failed" >&2; exit 1; }

@@ -8,19 +8,16 @@
  * is its cleanup.  The loop ends at the end of the stream, at an error, or because
  * somebody aborted the task; the code that follows does not need to know which.
  *
- * SIGINT and SIGTERM arrive as bytes in a descriptor.  A task waits for it, closes
- * the listener and then the scope, in which all the connections live.
+ * A task waits for SIGINT or SIGTERM, closes the listener and then the scope, in which all
+ * the connections live.  (graceful.c lets requests under way finish.)
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <xylem/xylem.h>
 
@@ -102,7 +99,7 @@ static xyl_step welcome(void *frame)
 struct serve {
 	struct xyl_frame frame;
 	struct xyl_io *listener;
-	int signals;
+	struct xyl_signals *signals;
 	struct xyl_scope *scope;
 	ssize_t n, ignored;
 };
@@ -116,7 +113,7 @@ static xyl_step serve(void *frame)
 	self->scope = xyl_scope_new(NULL);
 	if (self->scope &&
 	    xyl_scope_spawn(self->scope, welcome, .listener = self->listener, .scope = self->scope))
-		XYL_AWAIT(self->n, xyl_poll(self->signals, POLLIN));
+		XYL_AWAIT(self->n, xyl_signals_next(self->signals));
 
 	/* First no new connections, then no old ones.  After the scope is closed no task
 	 * of it runs any more: each has been through its own cleanup. */
@@ -129,21 +126,6 @@ static xyl_step serve(void *frame)
 }
 
 /* ---- start ----------------------------------------------------------------------------- */
-
-/* Blocked in every thread, so that the signals can only be read from the descriptor. */
-static int signals_open(void)
-{
-	sigset_t set;
-	int fd;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : fd;
-}
 
 static unsigned port_of(const struct xyl_io *listener)
 {
@@ -158,16 +140,17 @@ static unsigned port_of(const struct xyl_io *listener)
 int main(int argc, char **argv)
 {
 	struct xyl_io *listener = NULL;
+	struct xyl_signals *signals = NULL;
 	ssize_t n;
-	int signals;
 
 	if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
 		fprintf(stderr, "usage: %s [PORT]\n", argv[0]);
 		return 2;
 	}
-	signals = signals_open();
-	if (signals < 0) {
-		complain("signalfd", signals);
+	/* Before anybody can know that we are there: who sends one then, means it. */
+	n = xyl_signals_new(&signals, (int[]){ SIGINT, SIGTERM }, 2);
+	if (n < 0) {
+		complain("signals", n);
 		return 1;
 	}
 	n = xyl_tcp_listen(&listener, "127.0.0.1", argc == 2 ? argv[1] : "0");
@@ -183,6 +166,5 @@ int main(int argc, char **argv)
 		complain("run", n);
 		fprintf(stderr, "%s\n", xyl_runtime_why());
 	}
-	close(signals);
 	return n < 0 ? 1 : 0;
 }

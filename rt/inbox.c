@@ -9,6 +9,11 @@
  * Sleeping is a Dekker handshake: the shard writes `asleep` and then looks at the
  * list; a poster writes the list and then looks at `asleep`.  Both pairs are
  * sequentially consistent, so one of the two sees the other.
+ *
+ * A knock is a flag and no post.  A thread that the collector does not stop, because it is
+ * parked or not attached, and that links a post while it marks, can hide from it the posts
+ * behind: the post may be marked already, and the list's head not yet.  A signal handler
+ * runs in any thread at any time, so it links nothing.
  */
 #include "rt/inbox.h"
 
@@ -77,6 +82,16 @@ void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post)
 	errno = saved_errno;
 }
 
+void xyli_inbox_knock(struct xyli_inbox *inbox)
+{
+	int saved_errno = errno;
+
+	atomic_store(&inbox->knocked, true);
+	if (atomic_load(&inbox->asleep))
+		bell_ring_once(inbox);
+	errno = saved_errno;
+}
+
 static struct xyli_post *oldest_first(struct xyli_post *newest)
 {
 	struct xyli_post *oldest = NULL;
@@ -103,18 +118,25 @@ static struct xyli_post *posts_take(struct xyli_inbox *inbox)
 	return first;
 }
 
+/* The link to it, among those that were kept. */
+static struct xyli_post **post_find(struct xyli_inbox *inbox, const struct xyli_post *post)
+{
+	struct xyli_post **link = &inbox->kept;
+
+	while (*link && *link != post)
+		link = &(*link)->next;
+	return *link ? link : NULL;
+}
+
+/* Recalled in the order in which they came, as when a crowd leaves, each is found at once. */
 void xyli_inbox_recall(struct xyli_inbox *inbox, struct xyli_post *post)
 {
 	struct xyli_post **link;
 
-	for (;;) {
+	while (!(link = post_find(inbox, post))) {
+		if (!atomic_load_explicit(&inbox->newest, memory_order_relaxed))
+			sched_yield(); /* its sender has said so, and has not come to post it */
 		inbox->kept = posts_take(inbox);
-		link = &inbox->kept;
-		while (*link && *link != post)
-			link = &(*link)->next;
-		if (*link)
-			break;
-		sched_yield(); /* its sender has said so, and has not come to post it */
 	}
 	*link = post->next;
 	post->next = NULL;
@@ -131,12 +153,15 @@ void xyli_inbox_deliver(struct xyli_inbox *inbox)
 		post->deliver(post);
 		post = next;
 	}
+	if (atomic_load_explicit(&inbox->knocked, memory_order_relaxed) &&
+	    atomic_exchange(&inbox->knocked, false))
+		inbox->answer(inbox);
 }
 
 bool xyli_inbox_sleep(struct xyli_inbox *inbox)
 {
 	atomic_store(&inbox->asleep, true);
-	if (atomic_load(&inbox->newest) == NULL && !inbox->kept)
+	if (atomic_load(&inbox->newest) == NULL && !inbox->kept && !atomic_load(&inbox->knocked))
 		return true;
 	atomic_store(&inbox->asleep, false);
 	return false;

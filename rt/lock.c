@@ -61,7 +61,7 @@ static uintptr_t bias_first(void)
 {
 	bool may = xyli_here && atomic_load_explicit(&biased_allowed, memory_order_relaxed);
 
-	return may ? (uintptr_t)xyli_here : XYLI_LOCK_SHARED;
+	return may ? xyli_lock_mark() : XYLI_LOCK_SHARED;
 }
 
 static void shared_lock(struct xyli_lock *lock)
@@ -103,7 +103,7 @@ void xyli_lock_slowly(struct xyli_lock *lock)
 			shared_lock(lock);
 			return;
 		}
-		if (bias == (uintptr_t)xyli_here) {
+		if (bias == xyli_lock_mark()) {
 			if (xyli_lock_owned(lock))
 				return;
 		} else if (bias == XYLI_LOCK_FRESH) {

@@ -19,7 +19,7 @@
 
 #include "rt/shard.h"
 
-/* What `bias` is when it is no shard; never 0, which is xyli_here outside all of them. */
+/* What `bias` is when it is no shard; never ~0, the mark outside all shards. */
 enum {
 	XYLI_LOCK_FRESH = 1,	/* nobody has taken it yet; the first to do so leaves this */
 	XYLI_LOCK_REVOKING = 2, /* somebody waits for the owner to let go; he leaves this */
@@ -27,7 +27,7 @@ enum {
 };
 
 struct xyli_lock {
-	atomic_uintptr_t bias; /* the shard that owns it, or one of the above */
+	atomic_uintptr_t bias; /* the shard that owns it, complemented, or one of the above */
 	atomic_uint held;      /* by the owner of the bias, and written by him alone */
 	atomic_uint state;     /* once shared: free, taken, taken and somebody sleeps */
 };
@@ -41,6 +41,13 @@ static inline void xyli_lock_init(struct xyli_lock *lock)
 
 void xyli_lock_slowly(struct xyli_lock *lock);
 void xyli_unlock_slowly(struct xyli_lock *lock);
+
+/* Complemented: a lock keeps no shard alive.  A later shard in the memory of one that is
+ * gone inherits its locks. */
+static inline uintptr_t xyli_lock_mark(void)
+{
+	return ~(uintptr_t)xyli_here;
+}
 
 /* If it is biased to this thread's shard.  The owner writes `held`, then looks at `bias`; who
  * revokes writes `bias`, makes every thread of the process pass a barrier, then looks at
@@ -59,7 +66,7 @@ static inline bool xyli_lock_owned_by(struct xyli_lock *lock, uintptr_t here)
 
 static inline bool xyli_lock_owned(struct xyli_lock *lock)
 {
-	return xyli_lock_owned_by(lock, (uintptr_t)xyli_here);
+	return xyli_lock_owned_by(lock, xyli_lock_mark());
 }
 
 /* While it is held by its owner it cannot become shared. */

@@ -75,6 +75,7 @@ struct xyli_shard {
 	uintptr_t first_handle; /* io/: those still open, complemented */
 	size_t (*close_handles)(struct xyli_shard *shard);
 	void (*lose_handles)(struct xyli_shard *shard); /* the ring has failed: tell who waits */
+	void (*close_signals)(struct xyli_shard *shard); /* sync/: no task is left to wait */
 
 	struct xyl_stats stats;
 	unsigned number;

@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bounds: xyl_within.
+ * Bounds, and that of the clock: xyl_within.
  *
  * Design notes.  A bound is set on one await (its frame is the one that awaits) or on a
- * call (its frame is the callee).  When its time comes it cancels what the task awaits,
- * and it goes on doing so at each later await until its frame has returned.  It turns
- * the result into -ETIMEDOUT only if its cancelling was seen: a result that came first
- * wins.  Bounds nest as frames do, so they are a stack.
+ * call (its frame is the callee).  When it passes it cancels what the task awaits,
+ * and it goes on doing so at each later await until its frame has returned.  It has its
+ * say in the result only if its cancelling was seen: a result that came first wins.
+ * Bounds nest as frames do, so they are a stack.  Of those on one await a token's word
+ * counts for more than the clock's.
  */
+#include "spawn/bound.h"
+
 #include <errno.h>
-
-#include "spawn/task.h"
-
-struct xyli_bound {
-	struct xyli_bound *outer;
-	struct xyl_task *task;
-	struct xyl_frame *frame;
-	struct xyli_timer timer;
-	uint16_t shields; /* the task's when it was set: shields begun since keep it out */
-	bool is_call;
-	bool passed;
-	bool cut;  /* it has cancelled the await under way */
-	bool seen; /* an await has given -ECANCELED for it */
-};
 
 static bool bound_reaches(const struct xyli_bound *bound)
 {
@@ -49,36 +38,35 @@ static bool task_was_cut(const struct xyl_task *task)
 	return bound != NULL;
 }
 
-static void bound_pass(struct xyli_timer *timer)
+void xyli_bound_pass(struct xyli_bound *bound)
 {
-	struct xyli_bound *bound =
-		(struct xyli_bound *)((char *)timer - offsetof(struct xyli_bound, timer));
 	struct xyl_task *task = bound->task;
 
 	bound->passed = true;
 	task->wait.expired = true;
 	if (!bound_reaches(bound))
 		return;
-	if (task->wait.state == XYLI_WAITING) {
+	if (task->wait.kind) {
 		bound->cut = true;
-		task->wait.kind->cancel(&task->wait, XYLI_BOUNDED);
+		task->wait.kind->cancel(&task->wait, bound->kind->why);
 	} else {
 		bound->cut = task_was_cut(task);
 	}
 }
 
-static void bound_pop(struct xyl_task *task)
+/* Off the stack.  Has it passed? */
+static bool bound_pop(struct xyl_task *task)
 {
 	struct xyli_bound *bound = task->bounds;
 
-	xyli_timer_stop(&task->wait.shard->timers, &bound->timer);
 	task->bounds = bound->outer;
 	bound->outer = NULL;
 	if (!bound->passed)
-		return;
+		return bound->kind->stop(bound);
 	task->wait.expired = false;
 	for (bound = task->bounds; bound; bound = bound->outer)
 		task->wait.expired |= bound->passed;
+	return true;
 }
 
 /* An abort is stronger: its -ECANCELED stays. */
@@ -96,28 +84,38 @@ static void bounds_look(struct xyl_task *task)
 	}
 }
 
+/* Off the stack, those that were set on this frame.  What they say: 0, nothing. */
+static int bounds_end(struct xyl_task *task, const struct xyl_frame *frame, bool is_call)
+{
+	bool seen = false, fired = false;
+	struct xyli_bound *bound;
+
+	while ((bound = task->bounds) && bound->is_call == is_call && bound->frame == frame) {
+		seen |= bound->seen;
+		fired |= bound_pop(task) && bound->kind->why == XYLI_FIRED;
+	}
+	if (!seen || !task_may_time_out(task))
+		return 0;
+	return fired ? -ECANCELED : -ETIMEDOUT;
+}
+
 void xyli_bounds_awaited(struct xyl_task *task)
 {
-	struct xyli_bound *bound;
+	int error;
 
 	if (task->wait.expired)
 		bounds_look(task);
-	while ((bound = task->bounds) && !bound->is_call && bound->frame == task->leaf) {
-		if (bound->seen && task_may_time_out(task))
-			task->wait.result = -ETIMEDOUT;
-		bound_pop(task);
-	}
+	error = bounds_end(task, task->leaf, false);
+	if (error)
+		task->wait.result = error;
 }
 
 void xyli_bounds_returned(struct xyl_task *task, struct xyl_frame *frame)
 {
-	struct xyli_bound *bound;
+	int error = bounds_end(task, frame, true);
 
-	while ((bound = task->bounds) && bound->is_call && bound->frame == frame) {
-		if (bound->passed && bound->seen && task_may_time_out(task))
-			frame->result = -ETIMEDOUT;
-		bound_pop(task);
-	}
+	if (error)
+		frame->result = error;
 }
 
 void xyli_bounds_move(struct xyl_task *from, struct xyl_task *to, struct xyl_frame *callee)
@@ -138,29 +136,19 @@ void xyli_bounds_move(struct xyl_task *from, struct xyl_task *to, struct xyl_fra
 	}
 }
 
-/* ---- xyl_within ----------------------------------------------------------------- */
-
-static struct xyli_bound *bound_new(struct xyl_task *task, bool is_call, int64_t when)
+void xyli_bound_set(struct xyli_bound *bound, const struct xyli_bound_kind *kind,
+		    struct xyl_task *task, xyl_pending op)
 {
-	struct xyli_shard *shard = task->wait.shard;
-	struct xyli_bound *bound = xyli_block_new(&shard->blocks, sizeof(*bound));
-
-	if (!bound)
-		return NULL;
+	bound->kind = kind;
 	bound->task = task;
 	bound->frame = task->leaf;
-	bound->is_call = is_call;
+	bound->is_call = op.xyli_code == XYLI_PENDING_CALL;
 	bound->shields = task->shields;
-	bound->timer.fire = bound_pass;
-	if (xyli_timer_start(&shard->timers, &bound->timer, when) < 0)
-		return NULL;
 	bound->outer = task->bounds;
 	task->bounds = bound;
-	return bound;
 }
 
-/* What cannot be bounded must not run unbounded. */
-static xyl_pending within_no_memory(struct xyl_task *task, xyl_pending op)
+xyl_pending xyli_bound_refuse(struct xyl_task *task, xyl_pending op, int error)
 {
 	struct xyli_wait *wait = &task->wait;
 
@@ -169,12 +157,64 @@ static xyl_pending within_no_memory(struct xyl_task *task, xyl_pending op)
 
 		xyli_bounds_returned(task, callee);
 		xyli_task_call_off(task);
-		return xyli_done(task, -ENOMEM);
+		return xyli_done(task, error);
 	}
 	wait->kind->cancel(wait, XYLI_BOUNDED);
 	if (!wait->kind && wait->result == -ECANCELED)
-		wait->result = -ENOMEM;
+		wait->result = error;
 	return op;
+}
+
+/* ---- the clock's ---------------------------------------------------------------- */
+
+struct clock_bound {
+	struct xyli_bound bound; /* first */
+	struct xyli_timer timer;
+};
+
+static void clock_fire(struct xyli_timer *timer)
+{
+	struct clock_bound *clock =
+		(struct clock_bound *)((char *)timer - offsetof(struct clock_bound, timer));
+
+	xyli_bound_pass(&clock->bound);
+}
+
+static bool clock_stop(struct xyli_bound *bound)
+{
+	struct clock_bound *clock = (struct clock_bound *)bound;
+
+	xyli_timer_stop(&bound->task->wait.shard->timers, &clock->timer);
+	return false;
+}
+
+static const struct xyli_bound_kind clock_kind = { XYLI_BOUNDED, clock_stop };
+static const struct xyli_bound_kind fired_kind = { XYLI_FIRED, clock_stop };
+
+static struct clock_bound *clock_new(struct xyli_shard *shard, int64_t when)
+{
+	struct clock_bound *clock = xyli_block_new(&shard->blocks, sizeof(*clock));
+
+	if (!clock)
+		return NULL;
+	clock->timer.fire = clock_fire;
+	return xyli_timer_start(&shard->timers, &clock->timer, when) < 0 ? NULL : clock;
+}
+
+static xyl_pending clock_set(struct xyl_task *task, xyl_pending op, int64_t when,
+			     const struct xyli_bound_kind *kind)
+{
+	struct clock_bound *clock = clock_new(task->wait.shard, when);
+
+	if (!clock)
+		return xyli_bound_refuse(task, op, -ENOMEM);
+	xyli_bound_set(&clock->bound, kind, task, op);
+	return op;
+}
+
+xyl_pending xyli_bound_now(struct xyl_task *task, xyl_pending op)
+{
+	return clock_set(task, op, task->wait.shard->now, &fired_kind);
 }
 
 xyl_pending xyl_within(xyl_pending op, int64_t ns)
@@ -186,10 +226,8 @@ xyl_pending xyl_within(xyl_pending op, int64_t ns)
 	if (!task)
 		xyli_misuse("xyl_within", "called outside a task");
 	shard = task->wait.shard;
-	if (op.xyli_code == 0 || (op.xyli_code != XYLI_PENDING_CALL && !task->wait.kind))
-		return op; /* the result is here already */
+	if (!xyli_bound_is_needed(task, op))
+		return op;
 	when = ns > 0 ? xyli_clock_add(xyli_shard_clock(shard), ns) : shard->now;
-	if (!bound_new(task, op.xyli_code == XYLI_PENDING_CALL, when))
-		return within_no_memory(task, op);
-	return op;
+	return clock_set(task, op, when, &clock_kind);
 }

@@ -59,8 +59,11 @@ bool xyli_quiesce_is_lost(const struct xyli_shard *shard)
 
 bool xyli_quiesce_step(struct xyli_shard *shard)
 {
-	if (xyli_table_count(&shard->tasks) > 0 || atomic_load(&shard->arriving) > 0 ||
-	    !xyli_inbox_is_empty(&shard->inbox))
+	if (xyli_table_count(&shard->tasks) > 0 || atomic_load(&shard->arriving) > 0)
+		return false;
+	if (shard->close_signals)
+		shard->close_signals(shard);
+	if (!xyli_inbox_is_empty(&shard->inbox))
 		return false;
 	if (xyli_quiesce_is_lost(shard)) {
 		if (shard->close_handles)

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#include "spawn/give.h"
+
 struct xyl_scope *xyl_scope_new(struct xyl_scope *parent)
 {
 	struct xyl_scope *scope;
@@ -74,7 +76,7 @@ void xyli_scope_unlist(struct xyl_scope *scope)
 void xyli_scope_relist(struct xyl_scope *scope)
 {
 	for (; scope->parent; scope = scope->parent) {
-		bool wanted = scope->live || scope->roots || scope->children;
+		bool wanted = scope->live || scope->roots || scope->children || scope->waits.first;
 
 		if (wanted && !scope->listed)
 			xyli_scope_list(scope);
@@ -170,7 +172,7 @@ void xyli_scope_wake(struct xyl_scope *scope)
 		struct xyli_wait *wait = scope->waits.first;
 
 		xyli_waits_remove(&scope->waits, wait);
-		xyli_wake(wait, wait->kind == &close_wait ? 0 : scope->failure);
+		xyli_give(wait, wait->kind == &close_wait ? 0 : scope->failure);
 	}
 }
 
@@ -195,10 +197,24 @@ xyl_pending xyl_scope_join(struct xyl_scope *scope)
 	return scope_wait(scope, task, &join_wait);
 }
 
+void xyli_scope_tell(struct xyl_scope *scope, struct xyli_agent *agent)
+{
+	if (scope->live == 0 && !xyli_scope_is_open(scope)) {
+		xyli_give(&agent->wait, scope->failure);
+		return;
+	}
+	agent->wait.on = scope;
+	xyli_waits_append(&scope->waits, &agent->wait);
+	xyli_scope_relist(scope);
+}
+
 static void scope_shut(struct xyl_scope *scope)
 {
-	for (struct xyl_scope *s = scope; s; s = xyli_scope_following(s, scope))
+	for (struct xyl_scope *s = scope; s; s = xyli_scope_following(s, scope)) {
 		s->closed = true;
+		if (s->live == 0)
+			xyli_scope_wake(s);
+	}
 }
 
 xyl_pending xyl_scope_close(struct xyl_scope *scope)

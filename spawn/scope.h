@@ -20,6 +20,7 @@
 #include "spawn/task.h"
 #include "xylem/xylem.h"
 
+struct xyli_agent;
 struct xyli_owners;
 
 struct xyli_member { /* one task's membership */
@@ -88,6 +89,9 @@ void xyli_scope_relist(struct xyl_scope *scope);
 void xyli_scope_drop_roots(struct xyl_scope *scope); /* its children's too */
 void xyli_scope_wake(struct xyl_scope *scope);	     /* there is nobody left to wait for */
 
+/* It is given the first failure when the last task has left, or at a close with none in it. */
+void xyli_scope_tell(struct xyl_scope *scope, struct xyli_agent *agent);
+
 /* A task that waits for a scope it is in waits for itself. */
 bool xyli_scope_holds(const struct xyl_scope *scope, const struct xyl_task *task);
 
@@ -109,6 +113,16 @@ static inline void xyli_ended_expect(struct xyli_ended *ended, size_t tasks)
 	ended->running += tasks;
 	if (ended->running > ended->room)
 		ended->room = ended->running;
+}
+
+/* The oldest of several. */
+static inline void xyli_ended_drop(struct xyli_ended *ended)
+{
+	struct xyli_member *member = ended->first;
+
+	ended->first = member->next;
+	member->next = NULL;
+	ended->forgotten = true;
 }
 
 static inline struct xyl_task *xyli_ended_take(struct xyli_ended *ended)
@@ -143,10 +157,10 @@ static inline void xyli_ended_add(struct xyli_ended *ended, struct xyli_member *
 	else
 		ended->first = member;
 	ended->last = member;
-	if (++ended->count > ended->room + XYLI_ENDED_MORE) {
-		xyli_ended_take(ended);
-		ended->forgotten = true;
-	}
+	if (ended->count < ended->room + XYLI_ENDED_MORE)
+		ended->count++;
+	else
+		xyli_ended_drop(ended);
 }
 
 /* ---- owners --------------------------------------------------------------------- */

@@ -22,6 +22,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "spawn/scope.h"
+
 struct root {
 	struct xyl_cancel token; /* first */
 	struct xyli_lock lock;
@@ -124,10 +126,10 @@ bool xyli_cancel_enter(struct xyl_cancel *token, struct xyli_wait *wait)
 {
 	bool fired;
 
+	wait->on = &token->line;
 	xyli_lock(token->line.lock);
 	fired = token_is_fired(token);
 	if (!fired) {
-		wait->on = &token->line;
 		xyli_waits_append(&token->line.waits, wait);
 		branch_link(token);
 	}
@@ -216,4 +218,33 @@ void xyl_cancel_fire(struct xyl_cancel *token)
 		taken = branch_fire(token);
 	xyli_unlock(token->line.lock);
 	xyli_line_give_all(taken, 0);
+}
+
+/* ---- at the end of a scope -------------------------------------------------------- */
+
+struct guard {			 /* waits for the scope */
+	struct xyli_agent agent; /* first */
+	struct xyl_cancel *token;
+};
+
+static void guard_arrive(struct xyli_wait *wait, ssize_t result)
+{
+	struct guard *guard = (struct guard *)wait;
+
+	(void)result;
+	xyl_cancel_fire(guard->token);
+}
+
+static const struct xyli_wait_kind guard_wait = { .name = "scope end", .arrive = guard_arrive };
+
+int xyl_scope_fire(struct xyl_scope *scope, struct xyl_cancel *token)
+{
+	struct guard *guard = xyl_new(struct guard);
+
+	if (!guard)
+		return -ENOMEM;
+	guard->agent.wait.kind = &guard_wait; /* on no shard: it arrives where it is told */
+	guard->token = token;
+	xyli_scope_tell(scope, &guard->agent);
+	return 0;
 }

@@ -25,8 +25,8 @@ struct xyl_cancel {
 	bool linked;
 };
 
-/* `wait`, with its kind and shard set, waits in the token's line from now on, `on` it; what
- * it is given is 0.  False: the token has been fired, and it does not. */
+/* `wait`, with its kind and shard set, waits in the token's line from now on; what it is
+ * given is 0.  False: the token has been fired, and it does not.  `on` is the line. */
 bool xyli_cancel_enter(struct xyl_cancel *token, struct xyli_wait *wait);
 
 /* It does no more.  False: it has been claimed, and its 0 is on its way. */

@@ -65,15 +65,20 @@ static int slots_new(struct xyl_chan *chan, size_t room)
 	return 0;
 }
 
+/* They are full: from the head to their end, and from their start to the head.  The old
+ * ones are cleared, lest a stale pointer to them keep what will have left the new ones. */
 static int slots_grow(struct xyl_chan *chan)
 {
-	struct xyl_chan old = *chan;
+	char *slots = chan->slots, *head = chan->head, *end = chan->end;
+	size_t to_end = (size_t)(end - head), from_start = (size_t)(head - slots);
 	int r = slots_new(chan, chan->room ? 2 * chan->room : GROWS_FROM);
 
-	if (r < 0)
+	if (r < 0 || to_end + from_start == 0)
 		return r;
-	for (chan->len = 0; old.len > 0; xyli_slot_drop(&old))
-		xyli_slot_put(chan, old.head);
+	memcpy(chan->slots, head, to_end);
+	memcpy(chan->slots + to_end, slots, from_start);
+	memset(slots, 0, to_end + from_start);
+	chan->tail = chan->slots + to_end + from_start;
 	return 0;
 }
 

@@ -68,7 +68,9 @@ static __attribute__((noinline)) xyl_pending chan_fail(struct xyl_chan *chan, st
 static __attribute__((noinline)) xyl_pending chan_canceled(struct xyl_chan *chan,
 							   struct xyl_task *task)
 {
-	count_failure(chan, -ECANCELED);
+	bool aborted = task->wait.aborted && !task->shields;
+
+	count_failure(chan, aborted ? -ECANCELED : -ETIMEDOUT);
 	return xyli_done(task, -ECANCELED);
 }
 

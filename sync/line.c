@@ -44,17 +44,25 @@ void xyli_line_give_all(struct xyli_wait *taken, ssize_t result)
 	}
 }
 
+bool xyli_line_drop(struct xyli_wait *wait)
+{
+	struct xyli_line *line = wait->on;
+	bool listed = xyli_wait_is_listed(wait);
+
+	if (listed)
+		xyli_waits_remove(&line->waits, wait);
+	return listed;
+}
+
 bool xyli_line_leave(struct xyli_wait *wait)
 {
 	struct xyli_line *line = wait->on;
-	bool listed;
+	bool left;
 
 	xyli_lock(line->lock);
-	listed = xyli_wait_is_listed(wait);
-	if (listed)
-		xyli_waits_remove(&line->waits, wait);
+	left = xyli_line_drop(wait);
 	xyli_unlock(line->lock);
-	return listed;
+	return left;
 }
 
 void xyli_line_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
@@ -72,16 +80,19 @@ static void line_redirect(struct xyli_wait *from, struct xyli_wait *to)
 	xyli_wake(to, *xyli_wait_word(from));
 }
 
+/* The word of a claimed one belongs to whoever claimed it, until its result has come. */
 void xyli_line_move(struct xyli_wait *from, struct xyli_wait *to)
 {
 	struct xyli_line *line = from->on;
 	bool listed;
 
 	xyli_lock(line->lock);
-	*xyli_wait_word(to) = *xyli_wait_word(from);
 	listed = xyli_wait_is_listed(from);
-	if (listed)
+	if (listed) {
+		*xyli_wait_word(to) = *xyli_wait_word(from);
+		*xyli_wait_word(from) = 0; /* that frame goes on, and keeps no element */
 		xyli_waits_replace(&line->waits, from, to);
+	}
 	xyli_unlock(line->lock);
 	if (!listed)
 		line_redirect(from, to);

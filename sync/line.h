@@ -43,7 +43,8 @@ struct xyli_wait *xyli_line_take(struct xyli_line *line);
 struct xyli_wait *xyli_line_take_all(struct xyli_line *line);
 void xyli_line_give_all(struct xyli_wait *taken, ssize_t result);
 
-/* False: it has been claimed, and its result is on its way. */
+/* False: it has been claimed, and its result is on its way.  The first, with the lock held. */
+bool xyli_line_drop(struct xyli_wait *wait);
 bool xyli_line_leave(struct xyli_wait *wait);
 
 /* For a struct xyli_wait_kind, whose waits have `on` set to their line. */

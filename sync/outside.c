@@ -71,7 +71,7 @@ ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns)
 	struct xyli_select_locks locks;
 	struct xyli_select *select;
 	struct xyli_wait *met = NULL;
-	ssize_t r, when_over;
+	ssize_t r, when_over, result = 0;
 
 	if (xyli_here)
 		return -EDEADLK;
@@ -83,10 +83,10 @@ ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns)
 	r = xyli_select_now(cases, n, false, &met);
 	select = r == -EAGAIN ? xyli_select_new(cases, n) : NULL;
 	if (select)
-		xyli_select_enter(select, cases);
+		met = xyli_select_enter(select, cases, &result);
 	xyli_select_unlock(&locks, cases, n);
 	if (met)
-		xyli_give(met, 0);
+		xyli_give(met, result);
 	if (select) {
 		ns = limit(cases, n, ns, &when_over);
 		return select_outwait(select, ns, when_over);
@@ -94,10 +94,19 @@ ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns)
 	return r == -EAGAIN ? -ENOMEM : r;
 }
 
+static void count_timeout(struct xyl_chan *chan)
+{
+	xyli_lock(&chan->lock);
+	xyli_chan_count_failure(chan, -ETIMEDOUT);
+	xyli_unlock(&chan->lock);
+}
+
 static ssize_t wait_alone(const struct xyl_case *c, int64_t ns)
 {
 	ssize_t r = c->on ? xyli_select_wait(c, 1, ns) : -EINVAL;
 
+	if (r == -ETIMEDOUT)
+		count_timeout(c->on);
 	return r < 0 ? r : *c->ret_result;
 }
 

@@ -37,7 +37,7 @@ static void unlock_owned(const struct xyl_case *cases, size_t n)
 
 static bool lock_owned(const struct xyl_case *cases, size_t n)
 {
-	uintptr_t here = (uintptr_t)xyli_here;
+	uintptr_t here = xyli_lock_mark();
 
 	for (size_t i = 0; i < n; i++) {
 		struct xyl_chan *chan = chan_of(&cases[i]);
@@ -222,6 +222,8 @@ ssize_t xyli_select_now(const struct xyl_case *cases, size_t n, bool first,
 			continue;
 		if (r == -ENOMEM && chan_of(&cases[i]))
 			return r; /* it has not happened */
+		if (r == -EPIPE && chan_of(&cases[i]))
+			xyli_chan_count_failure(cases[i].on, -EPIPE);
 		if (cases[i].ret_result)
 			*cases[i].ret_result = r;
 		return i;
@@ -257,6 +259,8 @@ static __attribute__((noinline)) xyl_pending select_later(struct xyl_task *task,
 							  const struct xyli_select_locks *locks)
 {
 	struct xyli_select *select = xyli_select_new(cases, n);
+	struct xyli_wait *met;
+	ssize_t result;
 
 	if (!select) {
 		xyli_select_unlock(locks, cases, n);
@@ -264,8 +268,10 @@ static __attribute__((noinline)) xyl_pending select_later(struct xyl_task *task,
 	}
 	select->waiter = &task->wait;
 	xyli_wait_begin(&task->wait, &select_wait, select);
-	xyli_select_enter(select, cases);
+	met = xyli_select_enter(select, cases, &result);
 	xyli_select_unlock(locks, cases, n);
+	if (met)
+		xyli_give(met, result);
 	return (xyl_pending){ 1 };
 }
 

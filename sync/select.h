@@ -79,9 +79,11 @@ ssize_t xyli_select_now(const struct xyl_case *cases, size_t n, bool first,
 			struct xyli_wait **ret_met);
 
 /* A record, all of whose memory is taken; then, with the locks held, each case on its list.
- * NULL: no memory. */
+ * NULL: no memory.  What has happened meanwhile, if anything has, is to be given *ret_result
+ * when the locks are free: who is served leaves all lists, and takes the locks for it. */
 struct xyli_select *xyli_select_new(const struct xyl_case *cases, size_t n);
-void xyli_select_enter(struct xyli_select *select, const struct xyl_case *cases);
+struct xyli_wait *xyli_select_enter(struct xyli_select *select, const struct xyl_case *cases,
+				    ssize_t *ret_result);
 
 /* False: it has been claimed before. */
 static inline bool xyli_select_claim(struct xyli_select *select)

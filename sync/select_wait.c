@@ -5,7 +5,8 @@
  * Design notes.  What may fail for want of memory is done first (the record, copies of what is to
  * be sent, the timer, the tasks that watch descriptors); what follows with the locks held
  * cannot.  A case that finds on its way in that it has happened meanwhile (a token fired by
- * another thread, a future set) claims the select like anyone else.
+ * another thread, a future set) claims the select like anyone else, and is served when the
+ * locks are free.
  *
  * Channels and tokens claim before they give.  What only the shard itself can wake, a
  * joiner, a future's waiter, a timer, is claimed when it arrives.
@@ -130,21 +131,22 @@ static bool case_enter(struct xyli_case *c, void *on)
 	}
 }
 
-void xyli_select_enter(struct xyli_select *select, const struct xyl_case *cases)
+/* What is claimed before it is given is the caller's from here on. */
+struct xyli_wait *xyli_select_enter(struct xyli_select *select, const struct xyl_case *cases,
+				    ssize_t *ret_result)
 {
 	for (size_t i = 0; i < select->n; i++) {
 		struct xyli_case *c = &select->cases[i];
-		ssize_t value = 0;
 
 		if (!cases[i].on || case_enter(c, cases[i].on))
 			continue;
+		*ret_result = 0;
 		if (c->kind == XYLI_ON_FUTURE)
-			xyli_future_has(cases[i].on, &value);
-		if (xyli_select_claim(select)) {
-			select_end(select, i, value);
-			return;
-		}
+			xyli_future_has(cases[i].on, ret_result);
+		if (!c->agent.wait.kind->claim || xyli_select_claim(select))
+			return &c->agent.wait;
 	}
+	return NULL;
 }
 
 /* ---- a new one ----------------------------------------------------------------------- */

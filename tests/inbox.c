@@ -218,3 +218,33 @@ TEST(a_sleeper_is_rung_once_however_many_post)
 	CHECK(xyli_inbox_sleep(&inbox));
 	xyli_inbox_done(&inbox);
 }
+
+/* ---- knocks -------------------------------------------------------------------------- */
+
+static int opened;
+
+static void open_door(struct xyli_inbox *knocked)
+{
+	CHECK(knocked == &inbox);
+	opened++;
+}
+
+TEST(a_knock_keeps_it_awake_and_is_answered_once)
+{
+	CHECK_EQ(xyli_inbox_init(&inbox), 0);
+	inbox.answer = open_door;
+	opened = 0;
+	for (int i = 0; i < 3; i++)
+		xyli_inbox_knock(&inbox);
+	CHECK(!xyli_inbox_is_empty(&inbox));
+	CHECK(!xyli_inbox_sleep(&inbox));
+	CHECK(!atomic_load(&inbox.asleep));
+	xyli_inbox_deliver(&inbox);
+	CHECK_EQ(opened, 1);
+	CHECK(xyli_inbox_is_empty(&inbox));
+	CHECK(xyli_inbox_sleep(&inbox));
+	xyli_inbox_knock(&inbox);
+	CHECK(!atomic_load(&inbox.asleep)); /* and the bell was rung, once */
+	CHECK_EQ(atomic_load(&inbox.rung), 1);
+	xyli_inbox_done(&inbox);
+}

@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,9 @@ struct work {
 	struct xyl_scope *scope;
 	struct xyl_task *ended;
 	struct xyl_future *future;
+	struct xyl_cancel *token;
+	struct xyl_signals *signals;
+	struct xyl_metrics *metrics;
 	struct xyl_io *io, *peer;
 	struct xyl_interval *interval;
 	struct xyl_backoff *backoff;
@@ -166,6 +170,35 @@ static xyl_step tasks(void *frame)
 		XYL_AWAIT(self->n, xyl_future_get(self->future));
 		done(self, self->n, 11);
 	}
+	XYL_END((ssize_t)self->failed);
+}
+
+/* Where there is no memory for a bound the operation does not go on without it. */
+static xyl_step tokens(void *frame)
+{
+	struct work *self = frame;
+
+	XYL_BEGIN(self)
+	self->token = xyl_cancel_new(xyl_cancel_new(NULL));
+	if (!made(self, self->token))
+		XYL_RETURN((ssize_t)self->failed);
+	XYL_AWAIT(self->n, xyl_until(xyl_call(child), self->token));
+	done(self, self->n, 11);
+	self->scope = xyl_scope_new(NULL);
+	if (made(self, self->scope) && done(self, xyl_scope_fire(self->scope, self->token), 0)) {
+		self->future = xyl_later(xyl_until(xyl_sleep(3600 * XYL_SEC), self->token));
+		XYL_AWAIT(self->n, xyl_scope_close(self->scope));
+		CHECK(xyl_cancel_is_fired(self->token));
+		if (made(self, self->future)) {
+			XYL_AWAIT(self->n, xyl_future_get(self->future));
+			done(self, self->n, -ECANCELED);
+		}
+	}
+	xyl_cancel_fire(self->token);
+	XYL_AWAIT(self->n, xyl_cancel_wait(self->token));
+	CHECK_EQ(self->n, 0);
+	XYL_AWAIT(self->n, xyl_until(xyl_sleep(3600 * XYL_SEC), self->token));
+	done(self, self->n, -ECANCELED);
 	XYL_END((ssize_t)self->failed);
 }
 
@@ -446,6 +479,42 @@ static xyl_step submissions(void *frame)
 	XYL_END((ssize_t)self->failed);
 }
 
+static void metrics_make(struct work *self)
+{
+	static uint64_t value;
+
+	self->metrics = xyl_metrics_new();
+	if (!made(self, self->metrics))
+		return;
+	done(self, xyl_metrics_add_runtime(self->metrics, "runtime", xyl_runtime_self()), 0);
+	done(self, xyl_metrics_add_heap(self->metrics, "heap"), 0);
+	done(self, xyl_metrics_add(self->metrics, "value", XYL_COUNT, &value), 0);
+}
+
+/* A signal, and a monitor that writes its last lines. */
+static xyl_step watching(void *frame)
+{
+	struct work *self = frame;
+
+	XYL_BEGIN(self)
+	if (done(self, xyl_signals_new(&self->signals, (int[]){ SIGUSR1 }, 1), 0)) {
+		kill(getpid(), SIGUSR1); /* the thread of a started runtime blocks it */
+		XYL_AWAIT(self->n, xyl_within(xyl_signals_next(self->signals), 60 * XYL_SEC));
+		done(self, self->n, SIGUSR1);
+		xyl_signals_close(self->signals);
+	}
+	metrics_make(self);
+	self->io = take(self, open("/dev/null", O_WRONLY | O_CLOEXEC));
+	if (!self->io)
+		XYL_RETURN((ssize_t)self->failed);
+	XYL_AWAIT(self->n,
+		  xyl_within(xyl_call(xyl_monitor, .metrics = self->metrics, .to = self->io), 0));
+	done(self, self->n, -ETIMEDOUT);
+	XYL_AWAIT(self->n, xyl_close(self->io));
+	done(self, self->n, 0);
+	XYL_END((ssize_t)self->failed);
+}
+
 /* Where the kernel gets no thread of its own, a splice waits for one, for ever. */
 static bool work_without_splices;
 
@@ -468,8 +537,8 @@ static xyl_step times(void *frame)
 	XYL_END((ssize_t)self->failed);
 }
 
-static xyl_async_fn *const parts[] = { tasks, scopes,  streams,	    connections, names,
-				       files, splices, submissions, times };
+static xyl_async_fn *const parts[] = { tasks, tokens,  scopes,	    streams, connections, names,
+				       files, splices, submissions, times,   watching };
 
 static xyl_step work(void *frame)
 {

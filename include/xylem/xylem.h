@@ -19,7 +19,7 @@
  *
  *   What is declared XYL_OP is an *operation*: only a task calls it, it may
  *   suspend that task, and its xyl_pending goes straight into XYL_AWAIT,
- *   xyl_within or xyl_later.  Besides the errors named with it, each one gives
+ *   xyl_within, xyl_until or xyl_later.  Besides the errors named with it, each one gives
  *   -ECANCELED in a task that was aborted and -ENOMEM when memory is exhausted.
  *   Every other function returns at once, unless it says that it blocks.
  *
@@ -101,10 +101,7 @@ XYL_API int xyl_dump_roots(int fd);
 /* XYL_ROOTED(name, obj): a root for the rest of the block.  It cannot span an
  * await (the suspended function has left its block): the compiler refuses it. */
 #define XYL_ROOTED(name, obj)						\
-	_Pragma("GCC diagnostic push")					\
-	_Pragma("GCC diagnostic ignored \"-Wshadow\"")			\
-	enum { xyli_in_guard = 1 };					\
-	_Pragma("GCC diagnostic pop")					\
+	XYLI_GUARD							\
 	__attribute__((cleanup(xyl_root_drop), unused)) xyl_root name = xyl_root_add(obj)
 
 /* ---- async functions -----------------------------------------------------
@@ -169,7 +166,7 @@ struct xyl_frame {			/* private: only the macros touch it */
 
 #define XYL_AWAIT(dst, op)						\
 	do {								\
-		_Static_assert(xyli_in_guard == 0, "await inside a scoped root"); \
+		_Static_assert(sizeof(xyli_guard) == 1, "await inside a scoped root or guard"); \
 		if ((op).xyli_code) {					\
 			xyli_self->line = __LINE__;			\
 			return (xyl_step){ 1 };				\
@@ -440,15 +437,137 @@ XYL_API bool xyl_cancel_is_fired(const struct xyl_cancel *token);	/* any thread;
  * gave it. */
 XYL_OP xyl_cancel_wait(struct xyl_cancel *token);
 
+/* XYL_FIRE_AFTER(name, token): fired at the end of the block, however it is left.  As
+ * with XYL_ROOTED, no await may stand in it. */
+#define XYL_FIRE_AFTER(name, token)					\
+	XYLI_GUARD							\
+	__attribute__((cleanup(xyli_fire), unused)) struct xyl_cancel *name = (token)
+
+/* Fired when the last task of the scope, its children's too, has ended, the next time
+ * that this happens, or when it is closed without one in it; at once if that was so.  On the
+ * scope's shard; any number of tokens.  -ENOMEM. */
+XYL_API int xyl_scope_fire(struct xyl_scope *scope, struct xyl_cancel *token);
+
+/* ---- locks ------------------------------------------------------------------
+ * Eight ways to wait for one another: for tasks of any shard, of several runtimes too, and,
+ * where it is no operation, for any attached thread.  All are one idea: a line, first come
+ * first served, in which whoever is let go is given what he waits for, directly.  Nobody is
+ * woken to try again, and nobody overtakes; a try does not, either.
+ *
+ * Who is aborted, or whose bound passes, leaves the line, and those who had to wait only
+ * for him go on.  A result that has come is kept: after 0 you hold it, in an aborted task
+ * too, and must give it back.  Begun with xyl_later it is the caller's once the future has
+ * its value.  Nothing need be closed: what nobody holds is garbage.
+ *
+ * A new one is NULL if there is no memory, or its size makes no sense; what returns an error,
+ * an operation among them, then gives -EINVAL. */
+
+/* One holder at a time: a task, or a thread outside one.  -EDEADLK: he holds it already.  An
+ * unlock hands it to the first who waits; by anyone but the holder it aborts the program.
+ * After Dijkstra's "Cooperating sequential processes" (1965). */
+struct xyl_mutex;
+XYL_API struct xyl_mutex *xyl_mutex_new(void);
+XYL_OP xyl_mutex_lock(struct xyl_mutex *mutex);
+XYL_API int xyl_mutex_try_lock(struct xyl_mutex *mutex);	/* -EAGAIN */
+XYL_API void xyl_mutex_unlock(struct xyl_mutex *mutex);
+
+/* n permits at once or none; up to PTRDIFF_MAX (-EINVAL, -EOVERFLOW: nothing has changed).
+ * Those who want few wait behind one who wants many.  Permits belong to nobody: anyone may
+ * release.  Once closed, every acquire gives -EPIPE, and so do those that wait.  After the
+ * same, with the counts and the order of Tokio's Semaphore. */
+struct xyl_semaphore;
+XYL_API struct xyl_semaphore *xyl_semaphore_new(size_t permits);
+XYL_OP xyl_semaphore_acquire(struct xyl_semaphore *semaphore, size_t n);
+XYL_API int xyl_semaphore_try_acquire(struct xyl_semaphore *semaphore, size_t n);	/* -EAGAIN */
+XYL_API int xyl_semaphore_release(struct xyl_semaphore *semaphore, size_t n);
+XYL_API size_t xyl_semaphore_available(struct xyl_semaphore *semaphore);
+XYL_API void xyl_semaphore_close(struct xyl_semaphore *semaphore);
+
+/* Any number of readers, or one writer.  Readers who come after a writer wait for him; when he
+ * unlocks, all of them up to the next writer go in together.  So one who reads and reads
+ * again may wait for a writer who waits for him.  Unlocking what nobody holds, and
+ * downgrading what no writer does, abort the program.  A downgrade lets in the readers
+ * in front.  After Courtois, Heymans and Parnas, "Concurrent control with readers and
+ * writers" (1971); the order is that of Tokio's RwLock. */
+struct xyl_rwlock;
+XYL_API struct xyl_rwlock *xyl_rwlock_new(void);
+XYL_OP xyl_rwlock_read(struct xyl_rwlock *rwlock);
+XYL_OP xyl_rwlock_write(struct xyl_rwlock *rwlock);
+XYL_API int xyl_rwlock_try_read(struct xyl_rwlock *rwlock);	/* -EAGAIN */
+XYL_API int xyl_rwlock_try_write(struct xyl_rwlock *rwlock);
+XYL_API void xyl_rwlock_unlock(struct xyl_rwlock *rwlock);	/* a reader or the writer */
+XYL_API void xyl_rwlock_downgrade(struct xyl_rwlock *rwlock);	/* the writer is a reader now */
+
+/* Something may have happened.  One: the first who waits is told; if nobody does, the next who
+ * waits need not, and that is remembered once, however often it was said.  All: those
+ * who wait now, and nothing is remembered.  A task that was told and will not act on it
+ * tells the next, by xyl_notify_one.  After Tokio's Notify. */
+struct xyl_notify;
+XYL_API struct xyl_notify *xyl_notify_new(void);
+XYL_OP xyl_notify_wait(struct xyl_notify *notify);
+XYL_API void xyl_notify_one(struct xyl_notify *notify);
+XYL_API void xyl_notify_all(struct xyl_notify *notify);
+
+/* Waits until so many have come; the last to come is given 1, the others 0, and the next round
+ * begins.  Who is aborted before that does not count: the round waits for another.
+ * NULL for 0 parties. */
+struct xyl_barrier;
+XYL_API struct xyl_barrier *xyl_barrier_new(size_t parties);
+XYL_OP xyl_barrier_wait(struct xyl_barrier *barrier);
+
+/* Something is to be done once, by whoever comes first.  1: do it, then call xyl_once_end with
+ * the result, whatever happens, in an aborted task too (any task or thread may; if nobody
+ * has begun, it aborts the program).  The others wait meanwhile.  0: it has been done.
+ * Ended with a negative result it has not, and the first who waits is given 1.
+ * After pthread_once. */
+struct xyl_once;
+XYL_API struct xyl_once *xyl_once_new(void);
+XYL_OP xyl_once_begin(struct xyl_once *once);
+XYL_API void xyl_once_end(struct xyl_once *once, ssize_t result);
+XYL_API ssize_t xyl_once_result(const struct xyl_once *once);	/* -EAGAIN: not done yet */
+
+/* A value of `size` bytes, of which each sees the latest.  xyl_watch_get copies it and gives its
+ * version; xyl_watch_changed waits for another version than that (0: none seen yet), so no
+ * change is missed, though values in between may be.  Once closed a set gives -EPIPE, and
+ * so does waiting when the last value has been seen.  initial NULL: zeroes; ret_value NULL:
+ * the version only.  After Tokio's watch. */
+struct xyl_watch;
+XYL_API struct xyl_watch *xyl_watch_new(size_t size, const void *initial);
+XYL_API int xyl_watch_set(struct xyl_watch *watch, const void *value);
+XYL_API uint64_t xyl_watch_get(struct xyl_watch *watch, void *ret_value);
+XYL_OP xyl_watch_changed(struct xyl_watch *watch, uint64_t seen);
+XYL_API void xyl_watch_close(struct xyl_watch *watch);
+
+/* Every receiver gets every message sent since it subscribed.  Sending never waits: the last
+ * `capacity` messages are kept, and a receiver that fell behind them is given, once, the
+ * number of those it missed (> 0, and nothing in *ret_elem), then goes on with the oldest
+ * kept.  0: a message, of which ret_elem NULL takes no copy; -EPIPE: closed, and all has
+ * been received; -EBUSY: another task waits with this receiver.  One that is let go of is
+ * gone: nobody unsubscribes.  After Tokio's broadcast. */
+struct xyl_broadcast;
+struct xyl_receiver;
+XYL_API struct xyl_broadcast *xyl_broadcast_new(size_t elem_size, size_t capacity);
+XYL_API int xyl_broadcast_send(struct xyl_broadcast *broadcast, const void *elem);	/* 0, -EPIPE */
+XYL_API struct xyl_receiver *xyl_broadcast_subscribe(struct xyl_broadcast *broadcast);
+XYL_OP xyl_broadcast_recv(struct xyl_receiver *receiver, void *ret_elem);
+XYL_API ssize_t xyl_broadcast_try_recv(struct xyl_receiver *receiver, void *ret_elem);	/* -EAGAIN */
+XYL_API void xyl_broadcast_close(struct xyl_broadcast *broadcast);
+
 /* ---- bounds: one word instead of a twin of every function ------------------
  * Any operation, a compound one or an xyl_call included: past the bound, what the
  * callee awaits gives -ECANCELED until it has returned, and the await here gives
- * -ETIMEDOUT.  Unlike an abort, a bound returns only when the kernel is done with
+ * -ETIMEDOUT, or -ECANCELED for a token, which wins over the clock where both have
+ * passed.  Unlike an abort, a bound returns only when the kernel is done with
  * the buffer, so the buffer can be used again; a result that came first wins.
  * Regular files cannot be interrupted: there, the result of the system call under way
- * always wins.  Releasing
- * operations (xyl_close, xyl_scope_close) are not bounded. */
+ * always wins.  Releasing operations (xyl_close, xyl_scope_close) are not bounded.
+ * Bounds nest, in any order. */
 XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
+
+/* token fired already: what is ready now; so a loop that always finds something asks
+ * xyl_cancel_is_fired.  token NULL: op is cancelled, unless its result is here already,
+ * and gives -EINVAL. */
+XYL_OP xyl_until(xyl_pending op, struct xyl_cancel *token);
 
 /* ---- time -----------------------------------------------------------------
  * A sleep never ends early.  A negative time has passed already. */
@@ -552,6 +671,41 @@ struct xyl_runtime;
 XYL_API int xyl_clock_hold(struct xyl_runtime *rt);
 XYL_API int xyl_clock_move(struct xyl_runtime *rt, int64_t ns);
 XYL_API int xyl_clock_release(struct xyl_runtime *rt);
+
+/* ---- signals ---------------------------------------------------------------
+ * A subscription: while it is open, these signals no longer do what they did, but are
+ * counted, whichever thread the kernel delivers them to, and handed to tasks.  Several of
+ * one number that come before somebody asks are one, as in the kernel.  Each subscription
+ * that names a signal gets it; of the tasks that wait on one subscription, the first does.
+ *
+ * A handler is installed (SA_RESTART) for the first subscriber of a signal; when its last
+ * one has left, what was there before is there again.  A handler of the program's own is
+ * not called meanwhile; one that it installs afterwards takes the signal away from here,
+ * and stays.  A signal that every thread blocks, for a signalfd say, does not arrive: the
+ * thread of a started runtime blocks what it can, so some other must not.  Children begin
+ * with the default action, as after any execve(2).
+ *
+ * A subscription belongs to the runtime in which it was made or first waited on, which
+ * closes it, when it stops, after its last task.  One that no runtime has used stays open. */
+
+struct xyl_signals;
+
+/* Of n signals, from now on.  In a task, or before there is a runtime.  -EINVAL: none, or one
+ * that cannot be caught (SIGKILL, SIGSTOP), that is a thread's own fault (SIGSEGV, SIGBUS,
+ * SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT), the collector's (SIGPWR, SIGXCPU), the
+ * runtime's (SIGPIPE), or no signal; -ENOMEM.
+ *
+ *	n = xyl_signals_new(&self->signals, (int[]){ SIGINT, SIGTERM }, 2); */
+XYL_API int xyl_signals_new(struct xyl_signals **ret_signals, const int signos[], size_t n);
+
+/* The number of one that has come; if several, in turn.  Neither an abort nor a bound takes
+ * one away: who asks next gets it.  -EBADF: closed; -EXDEV: another runtime's. */
+XYL_OP xyl_signals_next(struct xyl_signals *signals);
+
+/* Wakes who waits with -ECANCELED.  Signals that were not handed out are forgotten.  On the
+ * thread of its runtime, or on any attached one if it has none.  No-op on NULL, and on a
+ * closed one. */
+XYL_API void xyl_signals_close(struct xyl_signals *signals);
 
 /* ---- I/O -------------------------------------------------------------------
  * One handle for everything that has a descriptor.  It owns the descriptor; an
@@ -945,6 +1099,54 @@ XYL_API int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns);
 XYL_API void xyl_runtime_stats(const struct xyl_runtime *rt, struct xyl_stats *ret_stats);
 XYL_API struct xyl_runtime *xyl_runtime_self(void);	/* the one that runs the calling task */
 
+/* ---- watching it run --------------------------------------------------------
+ * Statistics are counts, which only go up, and levels. */
+
+/* What became of the one between two looks: counts are what they went up by; levels (live,
+ * ops_outstanding, pinned_bytes, leaked_pins, handles_open, buffers, buffers_lent) what
+ * they are now.  Any thread. */
+XYL_API void xyl_stats_delta(const struct xyl_stats *now, const struct xyl_stats *before,
+			     struct xyl_stats *ret_delta);
+XYL_API double xyl_rate(uint64_t delta, int64_t ns);	/* per second; 0 of no time */
+
+/* What a monitor is to watch.  In a task, or before there is a runtime; by one thread at a
+ * time.  A name is 1 to 64 of A-Z a-z 0-9 _ . -
+ * -EINVAL: it is not; -EEXIST: it is taken; -ENOMEM.  What is added is held, and counted
+ * from that moment. */
+struct xyl_metrics;
+enum xyl_metric { XYL_COUNT, XYL_LEVEL };
+XYL_API struct xyl_metrics *xyl_metrics_new(void);	/* NULL: no memory */
+XYL_API int xyl_metrics_add_runtime(struct xyl_metrics *metrics, const char *name,
+				    const struct xyl_runtime *rt);
+XYL_API int xyl_metrics_add_heap(struct xyl_metrics *metrics, const char *name);	/* the process's */
+XYL_API int xyl_metrics_add_chan(struct xyl_metrics *metrics, const char *name,
+				 const struct xyl_chan *chan);
+
+/* A variable of the program's: in collected memory or static.  Several threads count with
+ * atomic additions, and it is read so. */
+XYL_API int xyl_metrics_add(struct xyl_metrics *metrics, const char *name, enum xyl_metric kind,
+			    const uint64_t *value);
+
+/* An async function: writes what was watched to `to`, each period and once more when it is
+ * aborted or a bound passes (or its runtime stops).  A line of JSON for each source, as
+ * docs/monitor.md describes; the differences in the lines of a source add up to what has
+ * happened since it was added.  A period that was missed is not made up for, and a reader
+ * who does not read delays the next line.  -EBUSY: another monitor watches these metrics;
+ * -EINVAL: no handle, or a negative period; -EPIPE and its like: nobody reads any more.  The
+ * handle is not closed.  What is last is given up after a second.
+ *
+ *	xyl_spawn(xyl_monitor, .to = io, .period_ns = 250 * XYL_MS); */
+struct xyl_monitor {
+	struct xyl_frame frame;
+	struct xyl_metrics *metrics;	/* NULL: this "runtime" and the "heap" */
+	struct xyl_io *to;
+	int64_t period_ns;		/* 0: a second */
+	bool live;			/* a screenful for a terminal, what is not zero, rather than JSON */
+	struct xyli_monitoring *xyli_own;	/* private, and the next */
+	ssize_t n;
+};
+XYL_API xyl_async_fn xyl_monitor;
+
 /* The last failed start on this thread, in a sentence a person can act on; "" if none. */
 XYL_API const char *xyl_runtime_why(void);
 
@@ -956,7 +1158,14 @@ struct xyli_fn {			/* one per call site, static */
 	uint32_t size, align;
 };
 
-enum { xyli_in_guard = 0 };
+/* Of another size in a block that has a guard. */
+typedef char xyli_guard[1];
+#define XYLI_GUARD							\
+	_Pragma("GCC diagnostic push")					\
+	_Pragma("GCC diagnostic ignored \"-Wshadow\"")			\
+	typedef char xyli_guard[2] __attribute__((unused));		\
+	_Pragma("GCC diagnostic pop")
+
 enum { XYLI_WHERE = -1, XYLI_RETURNED = -2 };	/* values of frame.line that are no line */
 
 #define XYLI_FN(fn) __extension__ ({					\
@@ -976,6 +1185,11 @@ static inline xyl_step xyli_return(struct xyl_frame *frame, ssize_t value)
 	frame->result = value;
 	frame->line = XYLI_RETURNED;
 	return (xyl_step){ 0 };
+}
+
+static inline void xyli_fire(struct xyl_cancel **token)
+{
+	xyl_cancel_fire(*token);
 }
 
 #define XYLI_STREAM_FN(fn) __extension__ ({				\

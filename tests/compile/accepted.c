@@ -30,6 +30,7 @@ static xyl_step parent(void *frame)
 	XYL_BEGIN(self)
 	{
 		XYL_ROOTED(root, xyl_alloc(64));
+		XYL_FIRE_AFTER(token, xyl_cancel_new(NULL));
 	}
 	self->task = xyl_spawn(child, .n = 1);
 	if (!self->task)

@@ -1,0 +1,711 @@
+/* SPDX-License-Identifier: MIT */
+/* Signals: each subscription gets each, none is lost, and what was there before comes back. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/asyncs.h"
+#include "tests/drive.h"
+
+enum { PEERS = 16 };
+
+/* ---- those who wait ---------------------------------------------------------------------- */
+
+static struct xyl_signals *subscribe(int signo)
+{
+	struct xyl_signals *signals = NULL;
+
+	CHECK_EQ(xyl_signals_new(&signals, &signo, 1), 0);
+	return signals;
+}
+
+struct next {
+	struct xyl_frame frame;
+	struct xyl_signals *signals;
+	int64_t bound; /* 0: none */
+	ssize_t n;
+};
+
+static xyl_step next(void *frame)
+{
+	struct next *self = frame;
+
+	XYL_BEGIN(self)
+	if (self->bound)
+		XYL_AWAIT(self->n, xyl_within(xyl_signals_next(self->signals), self->bound));
+	else
+		XYL_AWAIT(self->n, xyl_signals_next(self->signals));
+	XYL_END(self->n);
+}
+
+/* Nothing but what is there by now: 0 if it is nothing. */
+struct ask {
+	struct xyl_frame frame;
+	struct xyl_signals *signals;
+	ssize_t n;
+};
+
+static xyl_step ask(void *frame)
+{
+	struct ask *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_within(xyl_signals_next(self->signals), 0));
+	XYL_END(self->n == -ETIMEDOUT ? 0 : self->n);
+}
+
+static ssize_t driven_ask(const struct driven *driven, struct xyl_signals *signals)
+{
+	struct xyl_task *task = DRIVE_SPAWN(driven, ask, .signals = signals);
+
+	drive_until_done(driven, task);
+	return xyl_result(task);
+}
+
+static struct xyl_task *driven_next(const struct driven *driven, struct xyl_signals *signals)
+{
+	struct xyl_task *task = DRIVE_SPAWN(driven, next, .signals = signals);
+
+	drive(driven, 4);
+	CHECK(!xyl_is_done(task));
+	return task;
+}
+
+/* ---- what the program had there ---------------------------------------------------------- */
+
+static atomic_int own_calls;
+
+static void own(int signo)
+{
+	(void)signo;
+	own_calls++;
+}
+
+static struct sigaction action_now(int signo)
+{
+	struct sigaction action;
+
+	CHECK_EQ(sigaction(signo, NULL, &action), 0);
+	return action;
+}
+
+static struct sigaction action_own(int signo)
+{
+	struct sigaction action = { .sa_handler = own, .sa_flags = SA_NODEFER }, before;
+
+	sigaddset(&action.sa_mask, SIGHUP);
+	CHECK_EQ(sigaction(signo, &action, &before), 0);
+	own_calls = 0;
+	return before;
+}
+
+static void action_is_own(int signo)
+{
+	struct sigaction action = action_now(signo);
+
+	CHECK(action.sa_handler == own);
+	CHECK(action.sa_flags & SA_NODEFER);
+	CHECK_EQ(sigismember(&action.sa_mask, SIGHUP), 1);
+}
+
+/* ---- arriving ---------------------------------------------------------------------------- */
+
+TEST(a_signal_wakes_the_task_that_waits_for_it)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *task = driven_next(&driven, signals);
+
+	raise(SIGUSR1);
+	drive_until_done(&driven, task);
+	CHECK_EQ(xyl_result(task), SIGUSR1);
+	xyl_signals_close(signals);
+	drive_end(&driven);
+}
+
+TEST(a_signal_that_comes_when_nobody_waits_is_kept)
+{
+	struct xyl_signals *signals = subscribe(SIGTERM);
+
+	raise(SIGTERM); /* before there is a runtime */
+	CHECK_EQ(RUN(next, .signals = signals), SIGTERM);
+}
+
+TEST(several_of_one_number_are_one)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+
+	for (int i = 0; i < 5; i++)
+		raise(SIGUSR1);
+	CHECK_EQ(driven_ask(&driven, signals), SIGUSR1);
+	CHECK_EQ(driven_ask(&driven, signals), 0);
+	xyl_signals_close(signals);
+	drive_end(&driven);
+}
+
+TEST(each_number_is_handed_out_once_and_in_turn)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals;
+
+	CHECK_EQ(xyl_signals_new(&signals, (int[]){ SIGRTMIN, SIGHUP, SIGTERM, SIGHUP }, 4), 0);
+	raise(SIGRTMIN);
+	raise(SIGTERM);
+	raise(SIGHUP);
+	CHECK_EQ(driven_ask(&driven, signals), SIGHUP);
+	raise(SIGHUP);
+	CHECK_EQ(driven_ask(&driven, signals), SIGTERM); /* the new one hides nothing */
+	CHECK_EQ(driven_ask(&driven, signals), SIGRTMIN);
+	CHECK_EQ(driven_ask(&driven, signals), SIGHUP);
+	CHECK_EQ(driven_ask(&driven, signals), 0);
+	xyl_signals_close(signals);
+	drive_end(&driven);
+}
+
+TEST(each_subscription_gets_it)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *one = subscribe(SIGUSR1), *two = subscribe(SIGUSR1);
+	struct xyl_signals *other = subscribe(SIGUSR2);
+	struct xyl_task *task = driven_next(&driven, two);
+
+	raise(SIGUSR1);
+	drive_until_done(&driven, task);
+	CHECK_EQ(xyl_result(task), SIGUSR1);
+	CHECK_EQ(driven_ask(&driven, one), SIGUSR1);
+	CHECK_EQ(driven_ask(&driven, other), 0);
+	xyl_signals_close(one);
+	raise(SIGUSR1); /* still caught */
+	CHECK_EQ(driven_ask(&driven, two), SIGUSR1);
+	xyl_signals_close(two);
+	xyl_signals_close(other);
+	drive_end(&driven);
+}
+
+TEST(of_the_tasks_that_wait_on_one_subscription_one_gets_it)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *one = driven_next(&driven, signals);
+	struct xyl_task *two = driven_next(&driven, signals);
+
+	raise(SIGUSR1);
+	drive_until_done(&driven, one);
+	drive(&driven, 4);
+	CHECK(!xyl_is_done(two));
+	raise(SIGUSR1);
+	drive_until_done(&driven, two);
+	CHECK_EQ(xyl_result(two), SIGUSR1);
+	xyl_signals_close(signals);
+	drive_end(&driven);
+}
+
+struct raise_and_wait {
+	struct xyl_frame frame;
+	struct xyl_signals *signals;
+	ssize_t n;
+};
+
+static xyl_step raise_and_wait(void *frame)
+{
+	struct raise_and_wait *self = frame;
+
+	XYL_BEGIN(self)
+	raise(SIGUSR1); /* the shard has not answered it yet */
+	XYL_AWAIT(self->n, xyl_signals_next(self->signals));
+	XYL_END(self->n);
+}
+
+TEST(whoever_comes_last_does_not_take_it_from_the_first)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *first = driven_next(&driven, signals);
+	struct xyl_task *last = DRIVE_SPAWN(&driven, raise_and_wait, .signals = signals);
+
+	drive_until_done(&driven, first);
+	CHECK_EQ(xyl_result(first), SIGUSR1);
+	CHECK(!xyl_is_done(last));
+	xyl_signals_close(signals);
+	drive_until_done(&driven, last);
+	drive_end(&driven);
+}
+
+TEST(what_came_before_a_subscription_is_not_its_own)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *early = subscribe(SIGUSR1), *late;
+
+	raise(SIGUSR1);
+	late = subscribe(SIGUSR1);
+	CHECK_EQ(driven_ask(&driven, late), 0);
+	CHECK_EQ(driven_ask(&driven, early), SIGUSR1);
+	xyl_signals_close(early);
+	xyl_signals_close(late);
+	drive_end(&driven);
+}
+
+/* ---- cut short --------------------------------------------------------------------------- */
+
+TEST(an_abort_takes_no_signal_away)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *task = driven_next(&driven, signals);
+
+	xyl_abort(task);
+	raise(SIGUSR1); /* in the same turn */
+	drive_until_done(&driven, task);
+	if (xyl_result(task) == -ECANCELED)
+		CHECK_EQ(driven_ask(&driven, signals), SIGUSR1);
+	else
+		CHECK_EQ(xyl_result(task), SIGUSR1);
+	CHECK_EQ(driven_ask(&driven, signals), 0);
+
+	task = driven_next(&driven, signals);
+	xyl_abort(task);
+	drive_until_done(&driven, task);
+	CHECK_EQ(xyl_result(task), -ECANCELED);
+	raise(SIGUSR1);
+	CHECK_EQ(driven_ask(&driven, signals), SIGUSR1);
+	xyl_signals_close(signals);
+	drive_end(&driven);
+}
+
+TEST(a_task_that_was_aborted_before_takes_none)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, next, .signals = signals);
+
+	raise(SIGUSR1);
+	xyl_abort(task);
+	drive_until_done(&driven, task);
+	CHECK_EQ(xyl_result(task), -ECANCELED);
+	CHECK_EQ(driven_ask(&driven, signals), SIGUSR1);
+	xyl_signals_close(signals);
+	drive_end(&driven);
+}
+
+TEST(a_bound_takes_no_signal_away)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, next, .signals = signals, .bound = 1);
+
+	drive_until_done(&driven, task);
+	CHECK_EQ(xyl_result(task), -ETIMEDOUT);
+	raise(SIGUSR1);
+	CHECK_EQ(driven_ask(&driven, signals), SIGUSR1);
+	xyl_signals_close(signals);
+	drive_end(&driven);
+}
+
+struct at_once_and_later {
+	struct xyl_frame frame;
+	struct xyl_signals *signals;
+	struct xyl_future *later;
+	ssize_t n;
+};
+
+static xyl_step at_once_and_later(void *frame)
+{
+	struct at_once_and_later *self = frame;
+
+	XYL_BEGIN(self)
+	self->signals = subscribe(SIGUSR1);
+	self->later = xyl_later(xyl_signals_next(self->signals));
+	XYL_AWAIT(self->n, xyl_yield());
+	raise(SIGUSR1);
+	XYL_AWAIT(self->n, xyl_future_get(self->later));
+	CHECK_EQ(self->n, SIGUSR1);
+	raise(SIGUSR1);
+	XYL_AWAIT(self->n, xyl_signals_next(self->signals));
+	xyl_signals_close(self->signals);
+	XYL_END(self->n);
+}
+
+TEST(a_signal_can_be_awaited_later)
+{
+	CHECK_EQ(RUN(at_once_and_later), SIGUSR1);
+}
+
+/* ---- opening and closing ------------------------------------------------------------------- */
+
+TEST(what_cannot_be_waited_for_is_refused)
+{
+	static const int refused[] = { SIGKILL, SIGSTOP, SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,
+				       SIGTRAP, SIGSYS,	 SIGABRT, SIGPWR,  SIGXCPU, SIGPIPE,
+				       0,	-1,	 65,	  1 << 20, 32,	    33 };
+	struct sigaction before = action_now(SIGHUP);
+	struct xyl_signals *signals = NULL;
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+		CHECK_EQ(xyl_signals_new(&signals, (int[]){ SIGHUP, refused[i], SIGTERM }, 3),
+			 -EINVAL);
+	CHECK_EQ(xyl_signals_new(&signals, NULL, 0), -EINVAL);
+	CHECK(!signals);
+	CHECK(action_now(SIGHUP).sa_handler == before.sa_handler);
+}
+
+TEST(what_was_there_before_comes_back_with_the_last_subscriber)
+{
+	struct sigaction before = action_own(SIGUSR1);
+	struct xyl_signals *one = subscribe(SIGUSR1), *two = subscribe(SIGUSR1);
+
+	raise(SIGUSR1);
+	xyl_signals_close(one);
+	raise(SIGUSR1);
+	CHECK_EQ(own_calls, 0);
+	xyl_signals_close(two);
+	action_is_own(SIGUSR1);
+	raise(SIGUSR1);
+	CHECK_EQ(own_calls, 1);
+	CHECK_EQ(sigaction(SIGUSR1, &before, NULL), 0);
+}
+
+TEST(a_handler_that_the_program_put_there_since_stays)
+{
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct sigaction ours = action_own(SIGUSR1);
+
+	xyl_signals_close(signals);
+	action_is_own(SIGUSR1);
+	ours.sa_handler = SIG_DFL;
+	CHECK_EQ(sigaction(SIGUSR1, &ours, NULL), 0);
+}
+
+TEST(closing_wakes_those_who_wait)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *one = driven_next(&driven, signals);
+	struct xyl_task *two = driven_next(&driven, signals);
+
+	xyl_signals_close(signals);
+	drive_until_done(&driven, one);
+	drive_until_done(&driven, two);
+	CHECK_EQ(xyl_result(one), -ECANCELED);
+	CHECK_EQ(xyl_result(two), -ECANCELED);
+	CHECK_EQ(driven_ask(&driven, signals), -EBADF);
+	xyl_signals_close(signals);
+	xyl_signals_close(NULL);
+	drive_end(&driven);
+}
+
+/* By a runtime that stops: the program's own handler is back, and no shard is touched. */
+TEST(a_runtime_that_stops_closes_what_is_open)
+{
+	struct sigaction before = action_own(SIGTERM);
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *waited = subscribe(SIGTERM), *idle = subscribe(SIGTERM);
+	struct xyl_task *task = driven_next(&driven, waited);
+
+	CHECK_EQ(driven_ask(&driven, idle), 0); /* bound to it from now on */
+	drive_end(&driven);
+	CHECK_EQ(xyl_result(task), -ECANCELED);
+	action_is_own(SIGTERM);
+	raise(SIGTERM);
+	CHECK_EQ(own_calls, 1);
+	xyl_signals_close(waited);
+	xyl_signals_close(idle);
+	CHECK_EQ(sigaction(SIGTERM, &before, NULL), 0);
+}
+
+TEST(one_that_no_runtime_has_used_stays_open)
+{
+	struct sigaction before = action_own(SIGTERM);
+	struct xyl_signals *signals = subscribe(SIGTERM);
+
+	CHECK_EQ(RUN(give, .value = 4), 4);
+	raise(SIGTERM);
+	CHECK_EQ(own_calls, 0);
+	CHECK_EQ(RUN(next, .signals = signals), SIGTERM);
+	CHECK_EQ(RUN(next, .signals = signals), -EBADF); /* the one before has closed it */
+	action_is_own(SIGTERM);
+	CHECK_EQ(sigaction(SIGTERM, &before, NULL), 0);
+}
+
+TEST(a_subscription_belongs_to_the_runtime_that_first_waited_on_it)
+{
+	struct driven first = drive_begin(NULL), second = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *task = driven_next(&first, signals);
+
+	CHECK_EQ(driven_ask(&second, signals), -EXDEV);
+	raise(SIGUSR1);
+	drive_until_done(&first, task);
+	CHECK_EQ(xyl_result(task), SIGUSR1);
+	CHECK_EQ(xyl_runtime_stop(second.rt, XYL_SEC), 0);
+	CHECK_EQ(driven_ask(&first, signals), 0); /* still open */
+	drive_end(&first);
+}
+
+/* ---- the collector --------------------------------------------------------------------------- */
+
+static __attribute__((noinline)) uintptr_t subscribe_unseen(int signo)
+{
+	return ~(uintptr_t)subscribe(signo);
+}
+
+TEST(an_open_subscription_is_kept_though_nobody_names_it)
+{
+	struct driven driven = drive_begin(NULL);
+	uintptr_t hidden = subscribe_unseen(SIGUSR1);
+	struct xyl_signals *signals;
+
+	for (int i = 0; i < 3; i++) {
+		xyl_collect();
+		drive(&driven, 1);
+		for (int j = 0; j < 64; j++)
+			CHECK(xyl_alloc(400) != NULL); /* would take its place */
+	}
+	raise(SIGUSR1);
+	signals = (struct xyl_signals *)~hidden;
+	CHECK_EQ(driven_ask(&driven, signals), SIGUSR1);
+	xyl_signals_close(signals);
+	drive_end(&driven);
+}
+
+/* ---- threads ----------------------------------------------------------------------------------- */
+
+TEST(errno_is_what_it_was_though_the_bell_is_rung)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct pollfd watched = { .events = POLLIN };
+	struct xyl_task *task;
+
+	watched.fd = xyl_runtime_fd(driven.rt);
+	task = driven_next(&driven, signals);
+	while (poll(&watched, 1, 0) > 0)
+		drive(&driven, 1);
+	errno = 77;
+	raise(SIGUSR1);
+	CHECK_EQ(errno, 77);
+	CHECK_EQ(poll(&watched, 1, 20000), 1); /* a loop around it is told */
+	drive_until_done(&driven, task);
+	xyl_signals_close(signals);
+	drive_end(&driven);
+}
+
+TEST(closing_between_two_drives_wakes_whoever_drives)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct pollfd watched = { .events = POLLIN };
+	struct xyl_task *task;
+
+	watched.fd = xyl_runtime_fd(driven.rt);
+	task = driven_next(&driven, signals);
+	while (poll(&watched, 1, 0) > 0)
+		drive(&driven, 1);
+	xyl_signals_close(signals);
+	CHECK_EQ(poll(&watched, 1, 20000), 1);
+	drive_until_done(&driven, task);
+	CHECK_EQ(xyl_result(task), -ECANCELED);
+	drive_end(&driven);
+}
+
+TEST(a_started_runtime_hears_of_a_signal_to_another_thread)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	struct xyl_task *task;
+
+	CHECK_EQ(xyl_runtime_start(driven.rt), 0);
+	for (size_t i = 0; i < test_scaled(200); i++) {
+		task = DRIVE_SPAWN(&driven, next, .signals = signals);
+		if (test_random() % 2)
+			sched_yield();
+		raise(SIGUSR1);
+		while (!xyl_is_done(task))
+			sched_yield();
+		CHECK_EQ(xyl_result(task), SIGUSR1);
+	}
+	drive_end(&driven);
+}
+
+struct sender {
+	pthread_t to;
+	atomic_uint answered; /* by the task */
+	size_t rounds;
+};
+
+/* TSan runs a handler when the thread next calls something that TSan knows: one that sleeps in the ring
+ * may do so for ever.  There, the signals go to the sender alone. */
+#if defined(__SANITIZE_THREAD__) || defined(TEST_CLANG_SANITIZER)
+#define LATE_HANDLERS true
+#else
+#define LATE_HANDLERS false
+#endif
+
+/* Unknown to the collector, as a thread of some library's would be. */
+static void *send_many(void *arg)
+{
+	struct sender *sender = arg;
+
+	for (size_t i = 0; i < sender->rounds; i++) {
+		pthread_kill(i % 2 && !LATE_HANDLERS ? sender->to : pthread_self(), SIGUSR1);
+		while (atomic_load(&sender->answered) <= i)
+			sched_yield();
+	}
+	return NULL;
+}
+
+struct answer_many {
+	struct xyl_frame frame;
+	struct xyl_signals *signals;
+	struct sender *sender;
+	size_t i;
+	ssize_t n;
+};
+
+static xyl_step answer_many(void *frame)
+{
+	struct answer_many *self = frame;
+
+	XYL_BEGIN(self)
+	for (self->i = 0; self->i < self->sender->rounds; self->i++) {
+		XYL_AWAIT(self->n, xyl_signals_next(self->signals));
+		CHECK_EQ(self->n, SIGUSR1);
+		xyl_alloc(64);
+		atomic_fetch_add(&self->sender->answered, 1);
+	}
+	XYL_END(0);
+}
+
+/* The loop goes to sleep again and again just as the next one comes. */
+TEST(no_signal_is_slept_through)
+{
+	struct sender sender = { .to = pthread_self(), .rounds = test_scaled(4000) };
+	struct xyl_signals *signals = subscribe(SIGUSR1);
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, send_many, &sender), 0);
+	CHECK_EQ(RUN(answer_many, .signals = signals, .sender = &sender), 0);
+	pthread_join(thread, NULL);
+}
+
+static atomic_bool storm_over;
+
+static void *storm(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&storm_over)) {
+		raise(SIGUSR1);
+		raise(SIGUSR2);
+		sched_yield();
+	}
+	return NULL;
+}
+
+struct open_and_close {
+	struct xyl_frame frame;
+	struct xyl_signals *signals, *other;
+	size_t i, rounds;
+	ssize_t n;
+};
+
+static xyl_step open_and_close(void *frame)
+{
+	struct open_and_close *self = frame;
+
+	XYL_BEGIN(self)
+	for (self->i = 0; self->i < self->rounds; self->i++) {
+		self->signals = subscribe(SIGUSR1);
+		CHECK_EQ(xyl_signals_new(&self->other, (int[]){ SIGUSR1, SIGUSR2 }, 2), 0);
+		XYL_AWAIT(self->n, xyl_signals_next(self->signals));
+		CHECK_EQ(self->n, SIGUSR1);
+		xyl_signals_close(self->signals);
+		XYL_AWAIT(self->n, xyl_signals_next(self->other));
+		CHECK(self->n == SIGUSR1 || self->n == SIGUSR2);
+		if (test_random() % 4)
+			xyl_signals_close(self->other); /* else the stop does */
+	}
+	XYL_END(0);
+}
+
+/* A handler is at work on some thread whenever one is closed, and when the runtime stops. */
+TEST(subscriptions_come_and_go_in_a_storm_of_signals)
+{
+	struct sigaction one = action_own(SIGUSR1), two = action_own(SIGUSR2);
+	pthread_t threads[2];
+
+	atomic_store(&storm_over, false);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pthread_create(&threads[i], NULL, storm, NULL), 0);
+	for (size_t i = 0; i < test_scaled(50); i++)
+		CHECK_EQ(RUN(open_and_close, .rounds = 20), 0);
+	atomic_store(&storm_over, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	action_is_own(SIGUSR1);
+	action_is_own(SIGUSR2);
+	CHECK_EQ(sigaction(SIGUSR1, &one, NULL), 0);
+	CHECK_EQ(sigaction(SIGUSR2, &two, NULL), 0);
+}
+
+/* ---- the graceful end -------------------------------------------------------------------------- */
+
+static int cleaned_up;
+static int peers[PEERS][2];
+
+struct serve {
+	struct xyl_frame frame;
+	struct xyl_io *io;
+	char buf[64];
+	ssize_t n;
+};
+
+static xyl_step serve(void *frame)
+{
+	struct serve *self = frame;
+
+	XYL_BEGIN(self)
+	do
+		XYL_AWAIT(self->n, xyl_read(self->io, self->buf, sizeof(self->buf)));
+	while (self->n > 0);
+	cleaned_up += self->n == -ECANCELED;
+	XYL_AWAIT(self->n, xyl_close(self->io));
+	XYL_END(0);
+}
+
+struct until_told {
+	struct xyl_frame frame;
+	struct xyl_signals *signals;
+	ssize_t n;
+};
+
+static xyl_step until_told(void *frame)
+{
+	struct until_told *self = frame;
+
+	XYL_BEGIN(self)
+	CHECK_EQ(xyl_signals_new(&self->signals, (int[]){ SIGINT, SIGTERM }, 2), 0);
+	for (int i = 0; i < PEERS; i++)
+		CHECK(xyl_spawn(serve, .io = xyl_io_from_fd(peers[i][0])));
+	XYL_AWAIT(self->n, xyl_within(xyl_signals_next(self->signals), 0));
+	CHECK_EQ(self->n, -ETIMEDOUT); /* not before it was sent */
+	kill(getpid(), SIGTERM);
+	XYL_AWAIT(self->n, xyl_signals_next(self->signals));
+	XYL_END(self->n);
+}
+
+TEST(sigterm_resolves_the_waiter_and_the_runtime_drains)
+{
+	cleaned_up = 0;
+	for (int i = 0; i < PEERS; i++)
+		CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, peers[i]), 0);
+	CHECK_EQ(xyl_run(until_told), SIGTERM);
+	CHECK_EQ(cleaned_up, PEERS);
+	for (int i = 0; i < PEERS; i++)
+		close(peers[i][1]);
+	CHECK(action_now(SIGTERM).sa_handler == SIG_DFL);
+}
