@@ -230,16 +230,17 @@ struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 
 /* ---- finish --------------------------------------------------------------------- */
 
-/* But for its head. */
-static void frame_finish(struct xyl_frame *frame, size_t head)
+static void words_finish(void *words, size_t size)
 {
-	frame_word *rest = (frame_word *)((char *)frame + head);
-	size_t size = frame->fn->size - head;
-
 	if (xyli_check_on())
-		xyli_check_finish(rest, size);
+		xyli_check_finish(words, size);
 	else
-		words_clear(rest, size);
+		words_clear(words, size);
+}
+
+static void frame_finish(struct xyl_frame *frame)
+{
+	words_finish(frame + 1, frame->fn->size - sizeof(*frame));
 }
 
 static void task_finish(struct xyl_task *task)
@@ -250,7 +251,7 @@ static void task_finish(struct xyl_task *task)
 	xyli_table_clear_own(&shard->tasks, task->slot);
 	shard->in_flight_bytes -= xyli_task_size(task);
 	if (!task->wait.abandoned)
-		frame_finish(task->leaf, sizeof(*task->leaf));
+		frame_finish(task->leaf);
 	task->leaf = NULL;
 	xyli_wait_set(&task->wait, XYLI_DONE);
 	if (task->joiners.first)
@@ -273,7 +274,7 @@ static void frame_rest(const struct xyl_task *task, struct xyl_frame *frame)
 	stream->elem = NULL;
 	stream->in = NULL;
 	if (ended && !frame->abandoned)
-		frame_finish(frame, sizeof(*stream));
+		words_finish(stream + 1, frame->fn->size - sizeof(*stream));
 }
 
 /* The leaf has returned: its caller is next.  False: the task is done. */
@@ -290,7 +291,7 @@ static bool task_return(struct xyl_task *task, struct xyl_frame *frame)
 	if (__builtin_expect(frame->stays, 0))
 		frame_rest(task, frame);
 	else if (xyli_check_on() && !task->wait.abandoned)
-		frame_finish(frame, sizeof(*frame));
+		frame_finish(frame);
 	return true;
 }
 
