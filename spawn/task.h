@@ -141,6 +141,9 @@ static inline bool xyli_task_is_canceled(struct xyl_task *task)
 	       (task->wait.expired && xyli_bounds_reach(task));
 }
 
+/* Of one that is, for who counts them: an abort before a token, a token before the clock. */
+enum xyli_cancel_why xyli_task_canceled_why(const struct xyl_task *task);
+
 /* The result is known at once.  Now and then the task is suspended all the same, so
  * that aborts, timers and the other tasks get their turn. */
 static inline xyl_pending xyli_done(struct xyl_task *task, ssize_t result)

@@ -22,10 +22,10 @@ static struct xyl_chan *chan_of_receivers(struct xyli_line *line)
 	return (struct xyl_chan *)((char *)line - offsetof(struct xyl_chan, receivers));
 }
 
-static void count_failure(struct xyl_chan *chan, int error)
+static void count_canceled(struct xyl_chan *chan, enum xyli_cancel_why why)
 {
 	xyli_lock(&chan->lock);
-	xyli_chan_count_failure(chan, error);
+	xyli_chan_count_failure(chan, why == XYLI_BOUNDED ? -ETIMEDOUT : -ECANCELED);
 	xyli_unlock(&chan->lock);
 }
 
@@ -34,7 +34,7 @@ static void chan_wait_cancel(struct xyli_wait *wait, struct xyl_chan *chan,
 {
 	if (!xyli_line_leave(wait))
 		return;
-	count_failure(chan, why == XYLI_BOUNDED ? -ETIMEDOUT : -ECANCELED);
+	count_canceled(chan, why);
 	*xyli_wait_word(wait) = 0; /* the frame keeps no element */
 	xyli_wake(wait, -ECANCELED);
 }
@@ -68,9 +68,7 @@ static __attribute__((noinline)) xyl_pending chan_fail(struct xyl_chan *chan, st
 static __attribute__((noinline)) xyl_pending chan_canceled(struct xyl_chan *chan,
 							   struct xyl_task *task)
 {
-	bool aborted = task->wait.aborted && !task->shields;
-
-	count_failure(chan, aborted ? -ECANCELED : -ETIMEDOUT);
+	count_canceled(chan, xyli_task_canceled_why(task));
 	return xyli_done(task, -ECANCELED);
 }
 
