@@ -569,6 +569,70 @@ XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
  * and gives -EINVAL. */
 XYL_OP xyl_until(xyl_pending op, struct xyl_cancel *token);
 
+/* ---- actors -----------------------------------------------------------------
+ * An actor is a mailbox and a task that calls an async function for each message that comes,
+ * one after the other.  The function's frame has a member `message`, of any type, which is
+ * the size of what the mailbox takes; its other arguments are those of xyl_actor_start, the
+ * same for each message: what an actor remembers hangs off one of them.
+ *
+ *	struct deposit {
+ *		struct xyl_frame frame;
+ *		long message;
+ *		struct account *account;
+ *	};
+ *
+ *	static xyl_step deposit(void *frame)
+ *	{
+ *		struct deposit *self = frame;
+ *
+ *		XYL_BEGIN(self)
+ *		self->account->balance += self->message;
+ *		XYL_END(0);
+ *	}
+ *
+ *	self->actor = xyl_actor_start(NULL, deposit, .account = self->account);
+ *	XYL_AWAIT(self->n, xyl_send(xyl_actor_mailbox(self->actor), &self->amount));
+ *
+ * The function returns 0: on to the next message.  Anything else ends the actor with that.
+ * It ends, too, and its result is
+ *	0		xyl_actor_stop: what had been sent before is handled first
+ *	-ETIMEDOUT	it has waited idle_ns in vain (what was sent meanwhile is handled)
+ *	-ECANCELED	its token was fired, or its task aborted: no further message is taken,
+ *			and what the function awaits gives -ECANCELED
+ *	-ENOMEM		no message is lost by that: none is taken before there is a frame for it
+ * Whatever its end, its mailbox is closed then, so that senders get -EPIPE, and after that
+ * `done` is called, once, on its shard, by its task; it may not await, but spawn, and start
+ * another actor in this one's stead.  What is left in the mailbox is garbage with it.
+ *
+ * An actor that nobody holds goes on; one that nobody can send to any more waits until its
+ * idle_ns, its token, its scope or its runtime ends it.  Given NULL, as a failed start gave
+ * it, stop does nothing, and the others give NULL.
+ *
+ * After Hewitt, Bishop and Steiger, "A Universal Modular ACTOR Formalism" (1973). */
+
+struct xyl_actor;
+struct xyl_actor_options {
+	struct xyl_scope *scope;	/* of its task; NULL: none */
+	struct xyl_cancel *token;	/* NULL: none */
+	ptrdiff_t mailbox;		/* capacity, as of a channel; 0: 64 */
+	int64_t idle_ns;		/* 0: it waits for ever */
+	void (*done)(void *arg, ssize_t result);
+	void *arg;
+};
+
+/* options NULL: all is 0; they are copied.  Called as xyl_spawn.  NULL: as with xyl_spawn, or
+ * idle_ns is negative, or mailbox is no capacity; then `done` is not called. */
+#define xyl_actor_start(options, fn, ...)				\
+	xyli_actor_start(options, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__),	\
+			 offsetof(struct fn, message), sizeof(((struct fn *)0)->message))
+
+/* Any attached thread. */
+XYL_API struct xyl_chan *xyl_actor_mailbox(const struct xyl_actor *actor);
+XYL_API struct xyl_task *xyl_actor_task(const struct xyl_actor *actor);	/* to join, abort, select */
+XYL_API void xyl_actor_stop(struct xyl_actor *actor);	/* closes the mailbox; any number of times */
+
+XYL_API struct xyl_actor *xyl_actor_self(void);	/* whose message the caller handles; NULL: none's */
+
 /* ---- time -----------------------------------------------------------------
  * A sleep never ends early.  A negative time has passed already. */
 
@@ -1210,6 +1274,9 @@ XYL_API struct xyl_stream *xyli_stream_then(struct xyl_stream *from, struct xyl_
 XYL_OP xyli_call(const struct xyli_fn *fn, const void *init);
 XYL_API struct xyl_task *xyli_produce(struct xyl_scope *scope, struct xyl_chan *chan,
 				      const struct xyli_fn *fn, const void *init);
+XYL_API struct xyl_actor *xyli_actor_start(const struct xyl_actor_options *options,
+					   const struct xyli_fn *fn, const void *init,
+					   size_t message_offset, size_t message_size);
 XYL_OP xyli_select(const struct xyl_case *cases, size_t n, bool first);
 XYL_API ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns);
 XYL_API struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
