@@ -28,6 +28,16 @@ bool xyli_bounds_reach(struct xyl_task *task)
 	return any;
 }
 
+enum xyli_cancel_why xyli_task_canceled_why(const struct xyl_task *task)
+{
+	if (task->wait.aborted && !task->shields)
+		return XYLI_ABORTED;
+	for (const struct xyli_bound *bound = task->bounds; bound; bound = bound->outer)
+		if (bound_reaches(bound) && bound->kind->why == XYLI_FIRED)
+			return XYLI_FIRED;
+	return XYLI_BOUNDED;
+}
+
 /* By another bound, that passed at the same time. */
 static bool task_was_cut(const struct xyl_task *task)
 {

@@ -113,18 +113,17 @@ void xyli_scope_leave(struct xyl_task *task);
 
 /* ---- at the start of every operation ------------------------------------------- */
 
-_Noreturn void xyli_misuse(const char *function, const char *what);
+_Noreturn void xyli_misuse(const char *function, const char *what) __attribute__((cold));
+_Noreturn void xyli_not_calling(const char *function) __attribute__((cold));
 
 /* The task that calls; it must have awaited what it started before. */
 static inline struct xyl_task *xyli_task_calling(const char *function)
 {
-	struct xyli_shard *shard = xyli_here;
+	struct xyli_wait *wait = xyli_running;
 
-	if (__builtin_expect(!shard || !shard->running, 0))
-		xyli_misuse(function, "called outside a task");
-	if (__builtin_expect(shard->running->kind != NULL, 0))
-		xyli_misuse(function, "the operation started before it was not awaited");
-	return xyli_task_of(shard->running);
+	if (__builtin_expect(!wait || wait->kind, 0))
+		xyli_not_calling(function);
+	return xyli_task_of(wait);
 }
 
 /* Aborted, or past a bound: it may be that its awaits are cancelled. */
@@ -140,6 +139,9 @@ static inline bool xyli_task_is_canceled(struct xyl_task *task)
 	return (task->wait.aborted && !task->shields) ||
 	       (task->wait.expired && xyli_bounds_reach(task));
 }
+
+/* Of one that is, for who counts them: an abort before a token, a token before the clock. */
+enum xyli_cancel_why xyli_task_canceled_why(const struct xyl_task *task);
 
 /* The result is known at once.  Now and then the task is suspended all the same, so
  * that aborts, timers and the other tasks get their turn. */

@@ -183,7 +183,7 @@ static bool case_prepare(struct xyli_case *c, const struct xyl_case *from)
 static void case_init(struct xyli_case *c, struct xyli_select *select, const struct xyl_case *from)
 {
 	c->select = select;
-	c->kind = from->kind;
+	c->kind = (enum xyli_case_kind)from->kind;
 	c->ret_result = from->ret_result;
 	c->agent.wait.shard = xyli_here;
 	c->agent.wait.kind = c->kind == XYLI_ON_DONE || c->kind == XYLI_ON_FUTURE ||

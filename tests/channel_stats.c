@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* channel_stats.c - what a channel counts. */
 #include <errno.h>
+#include <sched.h>
 
 #include "tests/asyncs.h"
 #include "tests/chans.h"
@@ -161,6 +162,7 @@ static xyl_step put_twice(void *frame)
 struct bounded_call {
 	struct xyl_frame frame;
 	struct xyl_chan *chan;
+	struct xyl_cancel *token; /* NULL: the clock */
 	ssize_t n;
 };
 
@@ -169,7 +171,10 @@ static xyl_step bounded_call(void *frame)
 	struct bounded_call *self = frame;
 
 	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_within(xyl_call(put_twice, .chan = self->chan), XYL_MS));
+	if (self->token)
+		XYL_AWAIT(self->n, xyl_until(xyl_call(put_twice, .chan = self->chan), self->token));
+	else
+		XYL_AWAIT(self->n, xyl_within(xyl_call(put_twice, .chan = self->chan), XYL_MS));
 	XYL_END(self->n);
 }
 
@@ -179,6 +184,66 @@ TEST(each_await_that_a_bound_cuts_is_counted_as_its)
 
 	CHECK_EQ(RUN(bounded_call, .chan = chan), -ETIMEDOUT);
 	failures_are(chan, 0, 2, 0, 0);
+}
+
+TEST(each_await_that_a_token_cuts_is_counted_as_cancelled)
+{
+	struct driven driven = drive_begin(NULL);
+	struct xyl_chan *chan = xyl_chan_new(8, 0);
+	struct xyl_cancel *token = xyl_cancel_new(NULL);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, bounded_call, .chan = chan, .token = token);
+
+	chan_await(&driven, chan, 1);
+	xyl_cancel_fire(token);
+	CHECK_EQ(hand_join(&driven, task), -ECANCELED);
+	failures_are(chan, 0, 0, 2, 0);
+	drive_end(&driven);
+}
+
+/* Row 17 of what earlier systems promise: both have passed before the task looks. */
+struct take_until {
+	struct xyl_frame frame;
+	struct xyl_chan *chan;
+	struct xyl_cancel *token;
+	bool token_first;
+	ssize_t n;
+};
+
+static xyl_step take_until(void *frame)
+{
+	struct take_until *self = frame;
+
+	XYL_BEGIN(self)
+	if (self->token_first)
+		XYL_AWAIT(self->n,
+			  xyl_within(xyl_until(xyl_recv(self->chan, NULL), self->token), XYL_MS));
+	else
+		XYL_AWAIT(self->n,
+			  xyl_until(xyl_within(xyl_recv(self->chan, NULL), XYL_MS), self->token));
+	XYL_END(self->n);
+}
+
+static void time_passes(int64_t ns)
+{
+	for (int64_t until = xyl_now() + ns; xyl_now() < until; sched_yield())
+		;
+}
+
+TEST(a_token_beats_a_timeout)
+{
+	for (int token_first = 0; token_first < 2; token_first++) {
+		struct driven driven = drive_begin(NULL);
+		struct xyl_chan *chan = xyl_chan_new(8, 0);
+		struct xyl_cancel *token = xyl_cancel_new(NULL);
+		struct xyl_task *task = DRIVE_SPAWN(&driven, take_until, .chan = chan,
+						    .token = token, .token_first = token_first);
+
+		chan_await(&driven, chan, 1);
+		time_passes(2 * XYL_MS);
+		xyl_cancel_fire(token);
+		CHECK_EQ(hand_join(&driven, task), -ECANCELED);
+		drive_end(&driven);
+	}
 }
 
 TEST(threads_outside_are_counted_too)

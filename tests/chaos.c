@@ -274,8 +274,12 @@ static void rules_check(struct xyl_chan *chan)
 
 static void all_rules_check(void)
 {
+	struct past *past = atomic_load(&world.all_chans);
+
 	for (unsigned i = 0; i < CHANS; i++)
 		rules_check(atomic_load(&world.chans[i]));
+	for (unsigned i = 0; past && i < 3 * CHANS; i++, past = past->next)
+		rules_check(past->chan); /* closed since, most of them */
 }
 
 /* ---- beginning and end --------------------------------------------------------------------------- */

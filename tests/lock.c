@@ -4,6 +4,7 @@
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -309,6 +310,80 @@ TEST(a_bias_is_revoked_while_its_owner_hammers_it)
 TEST(a_shard_and_threads_are_in_there_one_at_a_time)
 {
 	ON_SHARD(hammer_with_threads, guarded_new((long)test_scaled(200000)));
+}
+
+/* ---- the owner stands still anywhere, as if preempted -------------------------------------------- */
+
+static struct guarded *stopped_at;
+static atomic_int stop_stage; /* 1: asked for; 2: he stands; 3: he may go on */
+
+/* Between looking at the bias and saying that he holds it, once in a while.  Not while he
+ * does hold it: who revokes would wait for ever. */
+static void stand_still(int signal)
+{
+	int asked = 1;
+
+	(void)signal;
+	if (!atomic_compare_exchange_strong(&stop_stage, &asked, 2))
+		return; /* too late */
+	while (atomic_load(&stop_stage) != 3 && !atomic_load(&stopped_at->lock.held))
+		;
+}
+
+static void *thread_enter_meanwhile(void *arg)
+{
+	pthread_t *owner = arg;
+	long count;
+
+	while (atomic_load(&stop_stage) != 1)
+		;
+	for (volatile unsigned i = (unsigned)(test_random() % 500); i > 0; i--)
+		;
+	pthread_kill(*owner, SIGUSR1);
+	while (atomic_load(&stop_stage) != 2)
+		sched_yield();
+	xyli_lock(&stopped_at->lock);
+	count = stopped_at->count;
+	atomic_store(&stop_stage, 3);
+	for (int i = 0; i < 3000; i++)
+		CHECK_EQ(*(volatile long *)&stopped_at->count, count);
+	xyli_unlock(&stopped_at->lock);
+	return NULL;
+}
+
+static void stop_once(void)
+{
+	pthread_t owner = pthread_self(), thread;
+
+	atomic_store(&stop_stage, 0);
+	stopped_at = guarded_new(0);
+	guarded_add(stopped_at);
+	thread = thread_start(thread_enter_meanwhile, &owner);
+	atomic_store(&stop_stage, 1);
+	while (atomic_load(&stop_stage) != 3)
+		guarded_add(stopped_at);
+	guarded_add(stopped_at);
+	pthread_join(thread, NULL);
+}
+
+static void stop_often(struct guarded *guarded)
+{
+	const struct sigaction stand = { .sa_handler = stand_still };
+	struct sigaction before;
+
+	sigaction(SIGUSR1, &stand, &before);
+	for (long i = 0; i < guarded->rounds; i++)
+		stop_once();
+	sigaction(SIGUSR1, &before, NULL);
+	stopped_at = NULL;
+}
+
+TEST(an_owner_who_stands_still_between_two_instructions_lets_nobody_in_twice)
+{
+#ifdef TEST_REMEMBERS
+	SKIP("the sanitizer is in no hurry with a signal");
+#endif
+	ON_SHARD(stop_often, guarded_new((long)test_scaled(1000)));
 }
 
 /* ---- two shards want a fresh one at once ------------------------------------------------------- */

@@ -477,6 +477,29 @@ TEST(a_value_that_came_before_the_token_was_fired_is_kept)
 	value_then_token(-ECANCELED, true);
 }
 
+/* Each has its value, and word of the token on its way, when it runs. */
+TEST(of_a_crowd_that_has_its_value_when_the_token_is_fired_each_keeps_it)
+{
+	struct driven driven = drive_begin(NULL);
+	size_t count = test_scaled(10000);
+	struct xyl_future *future = xyl_future_new();
+	struct xyl_cancel *token = xyl_cancel_new(NULL);
+	struct xyl_task **tasks = xyl_alloc(count * sizeof(struct xyl_task *));
+
+	for (size_t i = 0; i < count; i++)
+		tasks[i] = DRIVE_SPAWN(&driven, until_future, .future = future, .token = token);
+	while (drive(&driven, 1) > 0)
+		;
+	DRIVE_SPAWN(&driven, set_then_fire, .future = future, .token = token, .value = 4,
+		    .by_a_thread = true);
+	for (size_t i = 0; i < count; i++) {
+		drive_until_done(&driven, tasks[i]);
+		CHECK_EQ(xyl_result(tasks[i]), 4);
+	}
+	CHECK(token_is_idle(token));
+	drive_end(&driven);
+}
+
 struct until_recv {
 	struct xyl_frame frame;
 	struct xyl_chan *chan;

@@ -964,7 +964,8 @@ XYL_OP xyl_submit_linked(const struct xyl_submission chain[], size_t n, ssize_t 
  * what it likes, other streams too: each of those below is such a function.
  *
  * Nothing happens before somebody pulls.  An element that is there already costs no
- * allocation and no wait, however many streams it passes through.  An end is for good:
+ * allocation and no wait, however many streams it passes through (but for an array for each
+ * of chunks, and a change of tasks in merge).  An end is for good:
  * the function is not called again.  An error is not: the next pull is a new attempt, and
  * those below have lost nothing by it.  So a pull may be bounded, or its task aborted, and
  * another go on: none of those below takes an element from the one under it before it can
@@ -1058,7 +1059,7 @@ XYL_API struct xyl_stream *xyl_stream_merge(struct xyl_scope *scope,
 /* Consumers.  Each pulls until the end, and gives the first error, its own or fn's.
  *	collect		appends to an array, which holds what came before an error, too; how
  *			many.  The array is to be zero at first, and in collected memory.
- *	fold		fn(acc, elem), which does not await, 0 or an error; 0
+ *	fold		fn(acc, elem), which does not await, 0 or an error; 0.  NULL: they are dropped
  *	for_each	an async function, made and called as with xyl_stream_then; 0 */
 XYL_OP xyl_stream_collect(struct xyl_stream *stream, struct xyl_array *array);
 XYL_OP xyl_stream_fold(struct xyl_stream *stream, void *acc,
