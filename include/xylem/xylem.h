@@ -363,6 +363,40 @@ struct xyl_chan_stats {
 };
 XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *ret_stats);
 
+/* What became of the one between two looks: counts are what they went up by, first_ns and
+ * last_ns what they are now.  Any thread. */
+XYL_API void xyl_chan_stats_delta(const struct xyl_chan_stats *now, const struct xyl_chan_stats *before,
+				  struct xyl_chan_stats *ret_delta);
+
+/* An async function: what has become of a channel, sent to another one each period, and a last
+ * time at the end of the period in which it has been closed and drained: 0.  The differences
+ * add up to what xyl_chan_stats gives (less .before).  A period that was missed, for want of a
+ * receiver, is not made up for: it is in the next.  -EPIPE: out is closed; -EINVAL: no
+ * channel, another size of elements, or a negative period.
+ *
+ *	xyl_produce(scope, self->deltas, xyl_chan_deltas, .of = self->jobs, .out = self->deltas);
+ *	...
+ *	XYL_AWAIT(self->n, xyl_recv(self->deltas, &self->delta));
+ *	... xyl_rate(self->delta.stats.sent, self->delta.over_ns) ... */
+struct xyl_chan_delta {			/* the elements of out */
+	struct xyl_chan_stats stats;
+	int64_t over_ns;		/* since the one before, or the start of the task */
+};
+struct xyl_interval;
+struct xyl_chan_deltas {
+	struct xyl_frame frame;
+	const struct xyl_chan *of;
+	struct xyl_chan *out;
+	int64_t period_ns;		/* 0: a second */
+	struct xyl_chan_stats before;	/* begin there; zero: with all that ever was */
+	struct xyl_chan_delta xyli_delta;	/* private, and what follows */
+	struct xyl_interval *xyli_ticks;
+	int64_t xyli_since_ns;
+	bool xyli_over;
+	ssize_t n;
+};
+XYL_API xyl_async_fn xyl_chan_deltas;
+
 /* ---- select ----------------------------------------------------------------
  * Wait for several things at once; exactly one of them happens, the others do not
  * happen at all: nothing is received, sent or counted there.  Among those that can
