@@ -102,7 +102,7 @@ static void joiners_wake(struct xyl_task *task, ssize_t result)
 		struct xyli_wait *joiner = task->joiners.first;
 
 		xyli_waits_remove(&task->joiners, joiner);
-		xyli_give(joiner, result);
+		xyli_give_here(joiner, result);
 	}
 }
 

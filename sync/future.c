@@ -43,7 +43,7 @@ static void waits_wake(struct xyl_future *future)
 		struct xyli_wait *wait = future->waits.first;
 
 		xyli_waits_remove(&future->waits, wait);
-		xyli_give(wait, future->value);
+		xyli_give_here(wait, future->value);
 	}
 }
 
