@@ -85,9 +85,7 @@ xyl_pending xyli_call(const struct xyli_fn *fn, const void *init)
 
 	if (!frame)
 		return xyli_done(task, -ENOMEM);
-	frame->caller = task->leaf;
-	task->leaf = frame;
-	return (xyl_pending){ XYLI_PENDING_CALL };
+	return xyli_call_frame(task, frame);
 }
 
 void xyli_bad_resume(const struct xyl_frame *frame)

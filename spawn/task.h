@@ -158,4 +158,12 @@ static inline xyl_pending xyli_done(struct xyl_task *task, ssize_t result)
 /* xyl_pending: 0 the result is in the frame; 1 suspend; 2 suspend, a callee is next. */
 #define XYLI_PENDING_CALL 2
 
+/* A frame is next, of which the running task's is the caller. */
+static inline xyl_pending xyli_call_frame(struct xyl_task *task, struct xyl_frame *frame)
+{
+	frame->caller = task->leaf;
+	task->leaf = frame;
+	return (xyl_pending){ XYLI_PENDING_CALL };
+}
+
 #endif

@@ -372,6 +372,40 @@ struct xyl_chan_stats {
 };
 XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *ret_stats);
 
+/* What became of the one between two looks: counts are what they went up by, first_ns and
+ * last_ns what they are now.  Any thread. */
+XYL_API void xyl_chan_stats_delta(const struct xyl_chan_stats *now, const struct xyl_chan_stats *before,
+				  struct xyl_chan_stats *ret_delta);
+
+/* An async function: what has become of a channel, sent to another one each period, and a last
+ * time at the end of the period in which it has been closed and drained: 0.  The differences
+ * add up to what xyl_chan_stats gives (less .before).  A period that was missed, for want of a
+ * receiver, is not made up for: it is in the next.  -EPIPE: out is closed; -EINVAL: no
+ * channel, another size of elements, or a negative period.
+ *
+ *	xyl_produce(scope, self->deltas, xyl_chan_deltas, .of = self->jobs, .out = self->deltas);
+ *	...
+ *	XYL_AWAIT(self->n, xyl_recv(self->deltas, &self->delta));
+ *	... xyl_rate(self->delta.stats.sent, self->delta.over_ns) ... */
+struct xyl_chan_delta {			/* the elements of out */
+	struct xyl_chan_stats stats;
+	int64_t over_ns;		/* since the one before, or the start of the task */
+};
+struct xyl_interval;
+struct xyl_chan_deltas {
+	struct xyl_frame frame;
+	const struct xyl_chan *of;
+	struct xyl_chan *out;
+	int64_t period_ns;		/* 0: a second */
+	struct xyl_chan_stats before;	/* begin there; zero: with all that ever was */
+	struct xyl_chan_delta xyli_delta;	/* private, and what follows */
+	struct xyl_interval *xyli_ticks;
+	int64_t xyli_since_ns;
+	bool xyli_over;
+	ssize_t n;
+};
+XYL_API xyl_async_fn xyl_chan_deltas;
+
 /* ---- select ----------------------------------------------------------------
  * Wait for several things at once; exactly one of them happens, the others do not
  * happen at all: nothing is received, sent or counted there.  Among those that can
@@ -821,6 +855,70 @@ XYL_OP xyl_stream_fold(struct xyl_stream *stream, void *acc,
 #define xyl_stream_for_each(stream, fn, ...) \
 	xyl_stream_fold(xyl_stream_then(stream, 0, fn, __VA_ARGS__), NULL, NULL)
 
+/* ---- actors -----------------------------------------------------------------
+ * An actor is a mailbox and a task that calls an async function for each message that comes,
+ * one after the other.  The function's frame has a member `message`, of any type, which is
+ * the size of what the mailbox takes; its other arguments are those of xyl_actor_start, the
+ * same for each message: what an actor remembers hangs off one of them.
+ *
+ *	struct deposit {
+ *		struct xyl_frame frame;
+ *		long message;
+ *		struct account *account;
+ *	};
+ *
+ *	static xyl_step deposit(void *frame)
+ *	{
+ *		struct deposit *self = frame;
+ *
+ *		XYL_BEGIN(self)
+ *		self->account->balance += self->message;
+ *		XYL_END(0);
+ *	}
+ *
+ *	self->actor = xyl_actor_start(NULL, deposit, .account = self->account);
+ *	XYL_AWAIT(self->n, xyl_send(xyl_actor_mailbox(self->actor), &self->amount));
+ *
+ * The function returns 0: on to the next message.  Anything else ends the actor with that.
+ * It ends, too, and its result is
+ *	0		xyl_actor_stop: what had been sent before is handled first
+ *	-ETIMEDOUT	it has waited idle_ns in vain (what was sent meanwhile is handled)
+ *	-ECANCELED	its token was fired, or its task aborted: no further message is taken,
+ *			and what the function awaits gives -ECANCELED
+ *	-ENOMEM		no message is lost by that: none is taken before there is a frame for it
+ * Whatever its end, its mailbox is closed then, so that senders get -EPIPE, and after that
+ * `done` is called, once, on its shard, by its task; it may not await, but spawn, and start
+ * another actor in this one's stead.  What is left in the mailbox is garbage with it.
+ *
+ * An actor that nobody holds goes on; one that nobody can send to any more waits until its
+ * idle_ns, its token, its scope or its runtime ends it.  Given NULL, as a failed start gave
+ * it, stop does nothing, and the others give NULL.
+ *
+ * After Hewitt, Bishop and Steiger, "A Universal Modular ACTOR Formalism" (1973). */
+
+struct xyl_actor;
+struct xyl_actor_options {
+	struct xyl_scope *scope;	/* of its task; NULL: none */
+	struct xyl_cancel *token;	/* NULL: none */
+	ptrdiff_t mailbox;		/* capacity, as of a channel; 0: 64 */
+	int64_t idle_ns;		/* 0: it waits for ever */
+	void (*done)(void *arg, ssize_t result);
+	void *arg;
+};
+
+/* options NULL: all is 0; they are copied.  Called as xyl_spawn.  NULL: as with xyl_spawn, or
+ * idle_ns is negative, or mailbox is no capacity; then `done` is not called. */
+#define xyl_actor_start(options, fn, ...)				\
+	xyli_actor_start(options, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__),	\
+			 offsetof(struct fn, message), sizeof(((struct fn *)0)->message))
+
+/* Any attached thread. */
+XYL_API struct xyl_chan *xyl_actor_mailbox(const struct xyl_actor *actor);
+XYL_API struct xyl_task *xyl_actor_task(const struct xyl_actor *actor);	/* to join, abort, select */
+XYL_API void xyl_actor_stop(struct xyl_actor *actor);	/* closes the mailbox; any number of times */
+
+XYL_API struct xyl_actor *xyl_actor_self(void);	/* whose message the caller handles; NULL: none's */
+
 /* ---- signals ---------------------------------------------------------------
  * A subscription: while it is open, these signals no longer do what they did, but are
  * counted, whichever thread the kernel delivers them to, and handed to tasks.  Several of
@@ -1239,6 +1337,9 @@ XYL_API struct xyl_stream *xyli_stream_then(struct xyl_stream *from, struct xyl_
 XYL_OP xyli_call(const struct xyli_fn *fn, const void *init);
 XYL_API struct xyl_task *xyli_produce(struct xyl_scope *scope, struct xyl_chan *chan,
 				      const struct xyli_fn *fn, const void *init);
+XYL_API struct xyl_actor *xyli_actor_start(const struct xyl_actor_options *options,
+					   const struct xyli_fn *fn, const void *init,
+					   size_t message_offset, size_t message_size);
 XYL_OP xyli_select(const struct xyl_case *cases, size_t n, bool first);
 XYL_API ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns);
 XYL_API struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
