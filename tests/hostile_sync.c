@@ -38,19 +38,47 @@ static unsigned roll(struct stage *stage, unsigned n)
 	return xyli_chance_below(&stage->dice, n);
 }
 
-static xyl_pending bounded(struct stage *stage, xyl_pending op)
+/* What may cut an await short. */
+struct limit {
+	bool clock;
+	struct xyl_cancel *token;
+};
+
+static xyl_pending limited(struct stage *stage, xyl_pending op, struct limit *ret_limit)
 {
+	int64_t ns = roll(stage, 4) * 10 * XYL_US;
+	struct xyl_cancel *token = token_at_random(&stage->dice);
+
+	*ret_limit = (struct limit){ false, NULL };
 	switch (roll(stage, 8)) {
-	case 0: return xyl_within(op, roll(stage, 2) * 20 * XYL_US);
-	case 1: return xyl_until(op, token_at_random(&stage->dice));
+	case 0: *ret_limit = (struct limit){ true, NULL }; return xyl_within(op, ns);
+	case 1: *ret_limit = (struct limit){ false, token }; return xyl_until(op, token);
 	case 2:
-		return xyl_until(xyl_within(op, roll(stage, 4) * 10 * XYL_US),
-				 token_at_random(&stage->dice));
+		*ret_limit = (struct limit){ true, token };
+		return xyl_until(xyl_within(op, ns), token);
 	case 3:
-		return xyl_within(xyl_until(op, token_at_random(&stage->dice)),
-				  roll(stage, 4) * 10 * XYL_US);
+		*ret_limit = (struct limit){ true, token };
+		return xyl_within(xyl_until(op, token), ns);
 	default: return op;
 	}
+}
+
+static xyl_pending bounded(struct stage *stage, xyl_pending op)
+{
+	struct limit limit;
+
+	return limited(stage, op, &limit);
+}
+
+/* Each act gives 0. */
+static void limit_check(const struct limit *limit, ssize_t r)
+{
+	if (r == -ETIMEDOUT)
+		CHECK(limit->clock);
+	else if (r == -ECANCELED)
+		CHECK(xyl_cancel_is_fired(limit->token) || xyl_is_aborted(xyl_self()));
+	else
+		CHECK_EQ(r, 0);
 }
 
 static xyl_pending pause_a_little(struct stage *stage)
@@ -82,7 +110,7 @@ static xyl_step sell(void *frame)
 		  bounded(self->stage, xyl_send(chan_at_random(&self->stage->dice), &self->coin)));
 	CHECK(self->r == 0 || self->r == -EPIPE || is_cut(self->r));
 	coin_told(self->coin, self->r == 0);
-	XYL_END(self->r);
+	XYL_END(0);
 }
 
 struct buy {
@@ -102,7 +130,7 @@ static xyl_step buy(void *frame)
 	CHECK(self->r == 0 || self->r == -EPIPE || is_cut(self->r));
 	if (self->r == 0)
 		coin_received(self->coin);
-	XYL_END(self->r);
+	XYL_END(0);
 }
 
 struct barter {
@@ -148,7 +176,7 @@ static xyl_step barter(void *frame)
 	self->out = coin_new();
 	XYL_AWAIT(self->r, bounded(self->stage, barter_select(self)));
 	barter_check(self);
-	XYL_END(self->r);
+	XYL_END(0);
 }
 
 /* Nobody waits for it; in the end somebody looks what came of it. */
@@ -190,7 +218,7 @@ static xyl_step hold(void *frame)
 		xyl_mutex_unlock(market.mutex);
 	}
 	CHECK(self->r == 0 || is_cut(self->r));
-	XYL_END(self->r);
+	XYL_END(0);
 }
 
 struct rent {
@@ -215,7 +243,7 @@ static xyl_step rent(void *frame)
 		CHECK_EQ(xyl_semaphore_release(market.semaphore, self->n), 0);
 	}
 	CHECK(self->r == 0 || is_cut(self->r));
-	XYL_END(self->r);
+	XYL_END(0);
 }
 
 struct obey {
@@ -233,7 +261,7 @@ static xyl_step obey(void *frame)
 	self->token = token_at_random(&self->stage->dice);
 	XYL_AWAIT(self->r, bounded(self->stage, xyl_cancel_wait(self->token)));
 	CHECK(self->r == 0 ? xyl_cancel_is_fired(self->token) : is_cut(self->r));
-	XYL_END(self->r);
+	XYL_END(0);
 }
 
 struct tick {
@@ -257,7 +285,7 @@ static xyl_step tick(void *frame)
 	CHECK(self->r > 0 || is_cut(self->r));
 	if (self->r > 0)
 		tick_count(self->stage, self->r);
-	XYL_END(self->r);
+	XYL_END(0);
 }
 
 /* ---- families ----------------------------------------------------------------------------- */
@@ -288,7 +316,7 @@ struct family {
 	struct xyl_scope *scope;
 	struct xyl_task *kid;
 	int born, seen;
-	bool detached;
+	bool detached, asked; /* what ended before anybody asked may have been forgotten */
 	ssize_t r;
 };
 
@@ -309,7 +337,8 @@ static void family_leaves(struct family *self)
 static void family_check(const struct family *self)
 {
 	CHECK_EQ(self->r, -ENOENT);
-	CHECK(self->seen == self->born || (self->detached && self->seen < self->born));
+	CHECK(self->seen <= self->born);
+	CHECK(self->seen == self->born || self->detached || !self->asked);
 	CHECK_EQ(xyl_scope_count(self->scope), 0);
 }
 
@@ -320,14 +349,17 @@ static xyl_step family(void *frame)
 	XYL_BEGIN(self)
 	family_found(self);
 	if (!self->scope)
-		XYL_RETURN(-ECANCELED);
+		XYL_RETURN(0);
 	XYL_AWAIT(self->r, bounded(self->stage, xyl_scope_next(self->scope, &self->kid)));
 	self->seen += self->r == 0;
+	self->asked = self->r != -ECANCELED;
 	family_leaves(self);
 	XYL_AWAIT(self->r, bounded(self->stage, xyl_scope_close(self->scope)));
 	xyl_shield_begin();
 	for (;;) {
 		XYL_AWAIT(self->r, xyl_scope_next(self->scope, &self->kid));
+		if (self->r == -EOVERFLOW && !self->asked)
+			continue;
 		if (self->r < 0)
 			break;
 		CHECK(xyl_is_done(self->kid));
@@ -361,6 +393,7 @@ static xyl_pending act_at_random(struct stage *stage)
 struct actor {
 	struct xyl_frame frame;
 	struct stage *stage;
+	struct limit limit;
 	ssize_t r;
 };
 
@@ -369,8 +402,10 @@ static xyl_step actor(void *frame)
 	struct actor *self = frame;
 
 	XYL_BEGIN(self)
-	while (!self->stage->over && !xyl_is_aborted(xyl_self()))
-		XYL_AWAIT(self->r, bounded(self->stage, act_at_random(self->stage)));
+	while (!self->stage->over && !xyl_is_aborted(xyl_self())) {
+		XYL_AWAIT(self->r, limited(self->stage, act_at_random(self->stage), &self->limit));
+		limit_check(&self->limit, self->r);
+	}
 	XYL_END(0);
 }
 
@@ -454,6 +489,8 @@ static xyl_step play(void *frame)
 	play_begin(self->stage);
 	for (self->i = 0; self->i < ROUNDS && self->r != -ECANCELED; self->i++) {
 		disturb(self->stage);
+		if (!self->stage->outsiders)
+			nobody_sleeps_on();
 		XYL_AWAIT(self->r, pause_a_little(self->stage));
 	}
 	self->stage->over = true;

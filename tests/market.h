@@ -182,6 +182,22 @@ static inline uint64_t chans_drain(void)
 	return replaced;
 }
 
+/* While no other thread is about: nobody waits for what has happened. */
+static inline void nobody_sleeps_on(void)
+{
+	for (struct past *past = market.past_tokens; past; past = past->next) {
+		const struct xyl_cancel *token = past->it;
+
+		CHECK(!xyl_cancel_is_fired(token) || !token->line.waits.first);
+	}
+	for (struct past *past = market.past_chans; past; past = past->next) {
+		const struct xyl_chan *chan = past->it;
+
+		CHECK(!chan->closed ||
+		      (!chan->senders.waits.first && !chan->receivers.waits.first));
+	}
+}
+
 static inline void lines_check(void)
 {
 	for (struct past *past = market.past_tokens; past; past = past->next) {
