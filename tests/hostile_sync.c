@@ -443,7 +443,7 @@ static void disturb_anything(struct xyli_chance *dice)
 {
 	switch (xyli_chance_below(dice, 8)) {
 	case 0: chan_renew(dice, xyli_chance_below(dice, CHANS)); break;
-	case 1: xyl_cancel_fire(token_at_random(dice)); break;
+	case 1:
 	case 2: tokens_renew(xyli_chance_below(dice, TOKENS)); break;
 	case 3:
 	case 4: coin_tossed(dice); break;
