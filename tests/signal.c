@@ -6,13 +6,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/asyncs.h"
 #include "tests/drive.h"
-
-enum { PEERS = 16 };
 
 /* ---- those who wait ---------------------------------------------------------------------- */
 
@@ -650,62 +647,4 @@ TEST(subscriptions_come_and_go_in_a_storm_of_signals)
 	action_is_own(SIGUSR2);
 	CHECK_EQ(sigaction(SIGUSR1, &one, NULL), 0);
 	CHECK_EQ(sigaction(SIGUSR2, &two, NULL), 0);
-}
-
-/* ---- the graceful end -------------------------------------------------------------------------- */
-
-static int cleaned_up;
-static int peers[PEERS][2];
-
-struct serve {
-	struct xyl_frame frame;
-	struct xyl_io *io;
-	char buf[64];
-	ssize_t n;
-};
-
-static xyl_step serve(void *frame)
-{
-	struct serve *self = frame;
-
-	XYL_BEGIN(self)
-	do
-		XYL_AWAIT(self->n, xyl_read(self->io, self->buf, sizeof(self->buf)));
-	while (self->n > 0);
-	cleaned_up += self->n == -ECANCELED;
-	XYL_AWAIT(self->n, xyl_close(self->io));
-	XYL_END(0);
-}
-
-struct until_told {
-	struct xyl_frame frame;
-	struct xyl_signals *signals;
-	ssize_t n;
-};
-
-static xyl_step until_told(void *frame)
-{
-	struct until_told *self = frame;
-
-	XYL_BEGIN(self)
-	CHECK_EQ(xyl_signals_new(&self->signals, (int[]){ SIGINT, SIGTERM }, 2), 0);
-	for (int i = 0; i < PEERS; i++)
-		CHECK(xyl_spawn(serve, .io = xyl_io_from_fd(peers[i][0])));
-	XYL_AWAIT(self->n, xyl_within(xyl_signals_next(self->signals), 0));
-	CHECK_EQ(self->n, -ETIMEDOUT); /* not before it was sent */
-	kill(getpid(), SIGTERM);
-	XYL_AWAIT(self->n, xyl_signals_next(self->signals));
-	XYL_END(self->n);
-}
-
-TEST(sigterm_resolves_the_waiter_and_the_runtime_drains)
-{
-	cleaned_up = 0;
-	for (int i = 0; i < PEERS; i++)
-		CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, peers[i]), 0);
-	CHECK_EQ(xyl_run(until_told), SIGTERM);
-	CHECK_EQ(cleaned_up, PEERS);
-	for (int i = 0; i < PEERS; i++)
-		close(peers[i][1]);
-	CHECK(action_now(SIGTERM).sa_handler == SIG_DFL);
 }
