@@ -24,6 +24,10 @@ int xyli_world_return(void);
  * futex) is not interrupted. */
 void xyli_world_park(void (*fn)(void *arg), void *arg);
 
+/* fn(arg), and no collection begins or is under way meanwhile.  For a thread that none would
+ * stop; fn does not allocate. */
+void xyli_world_hold(void *(*fn)(void *arg), void *arg);
+
 /* At a safe point, with no task frame on this stack.  False: the check build could
  * not, because another attached thread was not parked. */
 bool xyli_world_collect(void);

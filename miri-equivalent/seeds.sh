@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # seeds.sh [N [FIRST]]: N seeds of the hostile ring and the seeded scheduler, from FIRST on
-# (else from the time).  tests/hostile.c runs for each of them, the whole suite for two and
-# every fiftieth.
+# (else from the time).  tests/hostile.c and hostile_sync.c run for each of them, the whole
+# suite for two and every fiftieth.
 . "$(dirname "$(readlink -f "$0")")/suite.sh"
 
 EACH=50	# seeds to one run of the suite
@@ -13,12 +13,12 @@ fail() {	# SEED TEST...
 	exit 1
 }
 
-workload() {	# SEED COUNT: all in one process, which stops at the first that fails
-	local log=build/seeds-workload.log
+workload() {	# PROGRAM SEED COUNT: it stops at the first that fails
+	local log=build/seeds-$1.log
 
-	XYL_SEED=$1 XYL_HOSTILE_SEEDS=$2 build/check/tests/hostile >"$log" 2>&1 && return
+	XYL_SEED=$2 XYL_HOSTILE_SEEDS=$3 "build/check/tests/$1" >"$log" 2>&1 && return
 	cat "$log"
-	fail "$(sed -n 's/^ *seed \([0-9]*\): .*/\1/p' "$log" | tail -n 1)" hostile
+	fail "$(sed -n 's/^ *seed \([0-9]*\): .*/\1/p' "$log" | tail -n 1)" "$1"
 }
 
 # Not those that break the real ring, or count its system calls.
@@ -40,7 +40,8 @@ step=$(((count + 1) / 2))
 for ((done = 0; done < count; done += step)); do
 	seed=$((first + done))
 	n=$((count - done < step ? count - done : step))
-	workload "$seed" "$n"
+	workload hostile "$seed" "$n"
+	workload hostile_sync "$seed" "$n"
 	suite "$seed"
 done
 echo "seeds: quiet: $count from $first on, $((SECONDS - began)) s"

@@ -10,10 +10,13 @@
  * list; a poster writes the list and then looks at `asleep`.  Both pairs are
  * sequentially consistent, so one of the two sees the other.
  *
- * A knock is a flag and no post.  A thread that the collector does not stop, because it is
- * parked or not attached, and that links a post while it marks, can hide from it the posts
- * behind: the post may be marked already, and the list's head not yet.  A signal handler
- * runs in any thread at any time, so it links nothing.
+ * A thread that the collector does not stop, and that links a post while it marks, can hide
+ * from it the posts behind: the post may have been marked already, and the list's head not
+ * yet; and nothing else may name those behind (a task that is still to arrive).  So one that
+ * is not attached waits while a collection is under way, as it would if it were.
+ *
+ * A knock is a flag and no post.  A signal handler runs in any thread at any time, in a
+ * parked one too, so it links nothing.
  */
 #include "rt/inbox.h"
 
@@ -23,6 +26,9 @@
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "gc/world.h"
+#include "rt/shard.h"
 
 int xyli_inbox_init(struct xyli_inbox *inbox)
 {
@@ -69,14 +75,36 @@ static void bell_ring_once(struct xyli_inbox *inbox)
 	atomic_fetch_sub(&inbox->ringers, 1);
 }
 
-void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post)
+static inline void post_link(struct xyli_inbox *inbox, struct xyli_post *post)
 {
 	struct xyli_post *newest = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
-	int saved_errno = errno;
 
 	do
 		post->next = newest;
 	while (!atomic_compare_exchange_weak(&inbox->newest, &newest, post));
+}
+
+struct stranger {
+	struct xyli_inbox *inbox;
+	struct xyli_post *post;
+};
+
+static void *stranger_links(void *arg)
+{
+	const struct stranger *stranger = arg;
+
+	post_link(stranger->inbox, stranger->post);
+	return NULL;
+}
+
+void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post)
+{
+	int saved_errno = errno;
+
+	if (__builtin_expect(xyli_here || xyli_world_attached(), 1))
+		post_link(inbox, post);
+	else
+		xyli_world_hold(stranger_links, &(struct stranger){ inbox, post });
 	if (atomic_load(&inbox->asleep))
 		bell_ring_once(inbox);
 	errno = saved_errno;

@@ -68,11 +68,13 @@ struct xyli_wait {
 	struct xyli_shard *shard;
 	uint32_t since_ms;	 /* when it was suspended, on the shard's clock */
 	uint8_t state;		 /* enum xyli_wait_state */
-	bool aborted;		 /* spawn/'s, here because there is room: */
-	atomic_bool abort_asked; /*   the post is on its way, or has arrived */
-	bool expired : 1;	 /*   at least one of its bounds has passed */
-	bool abandoned : 1;	 /* an operation it left, or left for later, may name its frames */
-	bool gives_way : 1;	 /* check build: ready, and not to be brought forward */
+	atomic_bool abort_asked; /* spawn/'s, here because there is room: its post is on its way, or
+				  * has arrived.  Other threads write it, so it does not stand
+				  * between the next two, which are looked at together: */
+	bool aborted;
+	bool expired : 1;   /*   at least one of its bounds has passed */
+	bool abandoned : 1; /* an operation it left, or left for later, may name its frames */
+	bool gives_way : 1; /* check build: ready, and not to be brought forward */
 };
 
 /* Other threads ask whether a task is done. */

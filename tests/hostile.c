@@ -2,22 +2,16 @@
 /*
  * A workload for the hostile ring: everything that moves bytes, descriptors or memory,
  * aborted, bounded, closed and stopped at any moment, and what must hold all the same.
- *
- *	XYL_SEED=N		the first seed
- *	XYL_HOSTILE_SEEDS=N	how many, each in a process of its own
  */
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/child.h"
 #include "tests/raw.h"
 #include "tests/run.h"
+#include "tests/seeds.h"
 #include "tests/traffic.h"
 
-enum { SEEDS = 8, PATIENCE_S = 20 };
 /* ---- clients and acceptors who leave ---------------------------------------------------- */
 
 enum { CLIENTS = 8, VISITS = 3, ACCEPTORS = 2 };
@@ -478,19 +472,9 @@ static xyl_step silence(void *frame)
 	XYL_END(0);
 }
 
-static struct xyl_config config_of_the_day(void)
-{
-	static const unsigned entries[] = { 1, 2, 16, 0 }, budgets[] = { 1, 3, 0 };
-
-	return (struct xyl_config){ .ring_entries = entries[roll(4)],
-				    .turn_budget = budgets[roll(3)],
-				    .busy = roll(8) == 0,
-				    .quiesce_ns = PATIENCE_S * XYL_SEC };
-}
-
 static void run_all(bool stops)
 {
-	struct xyl_config config = config_of_the_day();
+	struct xyl_config config = config_of_the_day(&work.dice);
 
 	work.stops = stops;
 	CHECK_EQ(RUN_WITH(&config, all), 0);
@@ -499,7 +483,7 @@ static void run_all(bool stops)
 /* By a thread of the shard's own; this one spawns, aborts and stops. */
 static void start_all(void)
 {
-	struct xyl_config config = config_of_the_day();
+	struct xyl_config config = config_of_the_day(&work.dice);
 	struct census before = census_take();
 	struct xyl_task *task;
 	struct xyl_runtime *rt;
@@ -517,14 +501,8 @@ static void start_all(void)
 
 static void one_seed(void *arg)
 {
-	char text[24];
-
-	work.seed = *(uint64_t *)arg;
-	work.dice.state = work.seed;
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)work.seed);
-	setenv("XYL_HOSTILE", text, 1);
-	setenv("XYL_HOSTILE_SHORT", "1", 1);
-	alarm(PATIENCE_S); /* what is lost is waited for in vain */
+	work.dice.state = *(uint64_t *)arg;
+	seed_begin(work.dice.state);
 	work.folder = folder_make();
 	CHECK_EQ(RUN(silence), 0);
 	run_all(false);
@@ -533,28 +511,7 @@ static void one_seed(void *arg)
 	folder_remove(&work.folder);
 }
 
-static uint64_t environment(const char *name, uint64_t otherwise)
-{
-	const char *value = getenv(name);
-
-	return value ? strtoull(value, NULL, 0) : otherwise;
-}
-
 TEST(whatever_a_hostile_ring_does_nothing_is_lost_and_nothing_is_left)
 {
-	uint64_t first = environment("XYL_SEED", test_random() % 1000000), seed;
-	uint64_t count = environment("XYL_HOSTILE_SEEDS", SEEDS);
-
-#ifndef XYL_CHECK
-	SKIP("only the check build has a hostile ring");
-#endif
-	for (seed = first; seed < first + count; seed++) {
-		int status = child_run(one_seed, &seed, NULL);
-
-		if (status != 0)
-			printf("     seed %llu: %s %d\n", (unsigned long long)seed,
-			       WIFSIGNALED(status) ? "killed by signal" : "exit code",
-			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		CHECK_EQ(status, 0);
-	}
+	seeds_try(one_seed);
 }

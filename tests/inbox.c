@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* The inbox: nothing posted is lost, and each thread's posts stay in order. */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "gc/bdwgc.h"
 #include "rt/inbox.h"
 #include "tests/run.h"
 
@@ -246,5 +251,75 @@ TEST(a_knock_keeps_it_awake_and_is_answered_once)
 	xyli_inbox_knock(&inbox);
 	CHECK(!atomic_load(&inbox.asleep)); /* and the bell was rung, once */
 	CHECK_EQ(atomic_load(&inbox.rung), 1);
+	xyli_inbox_done(&inbox);
+}
+
+/* ---- threads that the collector does not know ------------------------------------------- */
+
+static struct {
+	struct xyli_post older, newer;
+	char stat[64]; /* the file that says whether the thread sleeps */
+	atomic_bool here, go;
+	bool marked, linked;
+} stranger;
+
+static void *stranger_posts(void *unused)
+{
+	(void)unused;
+	snprintf(stranger.stat, sizeof(stranger.stat), "/proc/self/task/%ld/stat",
+		 syscall(SYS_gettid));
+	atomic_store(&stranger.here, true);
+	while (!atomic_load(&stranger.go))
+		;
+	xyli_inbox_post(&inbox, &stranger.newer);
+	return NULL;
+}
+
+/* The world stands still: system calls only. */
+static bool stranger_sleeps(void)
+{
+	char line[128] = { 0 }, *state;
+	int fd = open(stranger.stat, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, line, sizeof(line) - 1);
+
+	close(fd);
+	state = n > 0 ? strrchr(line, ')') : NULL;
+	return state && state[2] == 'S';
+}
+
+/* It has been let go of in the midst of the marking: it links, or it waits. */
+static void marking(GC_EventType event)
+{
+	if (event != GC_EVENT_MARK_START || stranger.marked)
+		return;
+	stranger.marked = true;
+	atomic_store(&stranger.go, true);
+	while (atomic_load(&inbox.newest) == &stranger.older && !stranger_sleeps())
+		sched_yield();
+	stranger.linked = atomic_load(&inbox.newest) != &stranger.older;
+}
+
+TEST(a_thread_that_is_not_attached_links_nothing_while_the_collector_marks)
+{
+	GC_on_collection_event_proc before;
+	pthread_t thread;
+
+	xyl_collect(); /* the library's first use */
+	before = GC_get_on_collection_event();
+	CHECK_EQ(xyli_inbox_init(&inbox), 0);
+	memset(&stranger, 0, sizeof(stranger));
+	stranger.older.deliver = stranger.newer.deliver = answer;
+	xyli_inbox_post(&inbox, &stranger.older);
+	CHECK(pthread_create(&thread, NULL, stranger_posts, NULL) == 0);
+	while (!atomic_load(&stranger.here))
+		sched_yield();
+	GC_set_on_collection_event(marking);
+	xyl_collect();
+	GC_set_on_collection_event(before);
+	pthread_join(thread, NULL);
+	CHECK(stranger.marked);
+	CHECK(!stranger.linked);
+	CHECK(stranger.newer.next == &stranger.older);
+	xyli_inbox_deliver(&inbox);
 	xyli_inbox_done(&inbox);
 }

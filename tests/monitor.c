@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -453,6 +454,14 @@ static struct tube tube_make(bool full)
 	return tube;
 }
 
+static size_t tube_len(const struct tube *tube)
+{
+	int len = 0;
+
+	CHECK_EQ(ioctl(tube->read_fd, FIONREAD, &len), 0);
+	return (size_t)len;
+}
+
 static void tube_drain(struct tube *tube)
 {
 	char bytes[4096];
@@ -625,7 +634,8 @@ TEST(a_line_that_has_begun_is_finished)
 	tube.fill -= sizeof(page);
 	task = DRIVE_SPAWN(&driven, xyl_monitor, .to = tube.io, .period_ns = 1, .metrics = metrics);
 	counted = 2;
-	drive(&driven, 30); /* a page of it is in the pipe */
+	while (tube_len(&tube) < tube.fill + sizeof(page)) /* until a page of it is in there */
+		CHECK(drive(&driven, 1) >= 0);
 	counted = 5;
 	xyl_abort(task);
 	drive(&driven, 10);

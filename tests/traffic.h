@@ -20,7 +20,6 @@
 
 static struct {
 	struct xyli_chance dice;
-	uint64_t seed;
 	struct folder folder; /* an open that was left may still make a file in it */
 	bool stops;	      /* in the middle: nothing need be complete */
 } work;
