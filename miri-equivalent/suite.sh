@@ -1,5 +1,6 @@
 # Sourced by the scripts beside it: build, run the tests under a tool, and say in one
 # line what came of it.  SUITE_JOBS tests run at once; SUITE_ARGS go to ctest.
+# shellcheck shell=bash disable=SC2034	# some names are for those who source it
 set -u
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 2
 here=$PWD/miri-equivalent

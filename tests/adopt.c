@@ -5,6 +5,7 @@
  * Races hardly ever hit the window, so these go through it by hand: the kernel is done,
  * the shard has not looked, the task is aborted.
  */
+#include "tests/asyncs.h"
 #include "tests/hand.h"
 #include "tests/raw.h"
 
@@ -549,24 +550,6 @@ TEST(a_connection_that_comes_while_its_listener_closes_is_closed)
 
 /* ---- descriptors ---------------------------------------------------------------------------- */
 
-struct opener {
-	struct xyl_frame frame;
-	struct xyl_io *io;
-	const char *path;
-	ssize_t n;
-};
-
-static xyl_step opener(void *frame)
-{
-	struct opener *self = frame;
-
-	XYL_BEGIN(self)
-	/* Without O_CREAT the kernel first tries not to wait, and a FIFO then opens at once. */
-	XYL_AWAIT(self->n, xyl_open(&self->io, self->path, O_RDONLY | O_CREAT, 0600));
-	CHECK(!self->io);
-	XYL_END(self->n);
-}
-
 TEST(a_descriptor_that_was_opened_too_late_is_closed)
 {
 	struct driven driven = hand_begin(NULL);
@@ -577,7 +560,7 @@ TEST(a_descriptor_that_was_opened_too_late_is_closed)
 
 	CHECK_EQ(mkfifo(folder.path, 0600), 0);
 	for (int i = 0; i < 10; i++) {
-		task = DRIVE_SPAWN(&driven, opener, .path = folder.path);
+		task = DRIVE_SPAWN(&driven, open_fifo, .path = folder.path);
 		hand_turn(&driven);
 		writer = raw_fifo_writer(folder.path);
 		hand_completion(&driven);

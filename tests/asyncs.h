@@ -3,8 +3,10 @@
 #ifndef TEST_ASYNCS_H
 #define TEST_ASYNCS_H
 
+#include <fcntl.h>
 #include <poll.h>
 
+#include "tests/harness.h"
 #include "xylem/xylem.h"
 
 #define LONG_NS (3600 * XYL_SEC) /* longer than any test */
@@ -39,6 +41,22 @@ __attribute__((unused)) static xyl_step get(void *frame)
 	XYL_END(self->n);
 }
 
+/* What a task has come to. */
+struct join_task {
+	struct xyl_frame frame;
+	struct xyl_task *task;
+	ssize_t n;
+};
+
+__attribute__((unused)) static xyl_step join_task(void *frame)
+{
+	struct join_task *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_join(self->task));
+	XYL_END(self->n);
+}
+
 /* Sleep for so long; 0, or why not. */
 struct sleep_for {
 	struct xyl_frame frame;
@@ -68,6 +86,25 @@ __attribute__((unused)) static xyl_step watch(void *frame)
 
 	XYL_BEGIN(self)
 	XYL_AWAIT(self->n, xyl_poll(self->fd, POLLIN));
+	XYL_END(self->n);
+}
+
+/* Wait for a writer of a FIFO.  Without O_CREAT the kernel first tries not to wait, and a FIFO
+ * then opens at once. */
+struct open_fifo {
+	struct xyl_frame frame;
+	const char *path;
+	struct xyl_io *io;
+	ssize_t n;
+};
+
+__attribute__((unused)) static xyl_step open_fifo(void *frame)
+{
+	struct open_fifo *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_open(&self->io, self->path, O_RDONLY | O_CREAT, 0600));
+	CHECK((self->n == 0) == (self->io != NULL));
 	XYL_END(self->n);
 }
 

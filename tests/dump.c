@@ -12,12 +12,11 @@
 
 #include "rt/clock.h"
 #include "spawn/runtime.h"
+#include "tests/asyncs.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
-
-#define LONG_NS (3600 * XYL_SEC)
 
 /* ---- what it wrote -------------------------------------------------------------------- */
 

@@ -59,14 +59,14 @@ for signal in TERM INT; do
 		ask $fd $((fd * 20))
 	done
 	exec 10<>"/dev/tcp/127.0.0.1/$port"	# asks for nothing
-	ask 11 0 && expect 'one that is over' "$(hear 11)" done
+	ask 11 0 && expect 'one that is over' "$(hear 11)" "done"
 	kill -$signal "$server"
 	expect "$signal: it says so" "$(hear 9)" 'graceful: stopping, 5 requests under way'
 	expect "$signal: an idle connection is closed" "$(timeout 20 cat <&10)" ''
 	expect "$signal: an idle one that has asked before" "$(timeout 20 cat <&11)" ''
 	expect "$signal: nobody new" "$( (exec 8<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; echo $?)" 1
 	for fd in 12 13 14 15 16; do
-		expect "$signal: request $fd" "$(timeout 20 cat <&$fd)" done
+		expect "$signal: request $fd" "$(timeout 20 cat <&$fd)" "done"
 	done
 	ended $signal '6 finished, 0 cut'
 done
@@ -75,7 +75,7 @@ done
 
 start --grace-ms 200
 ask 11 1
-expect 'the short one' "$(hear 11)" done
+expect 'the short one' "$(hear 11)" "done"
 for fd in 12 13 14; do
 	ask $fd 3600000
 done

@@ -6,6 +6,7 @@
  * The window: the kernel is done, the shard has not looked, the task is aborted.
  */
 #include "io/handle.h"
+#include "tests/asyncs.h"
 #include "tests/late.h"
 
 /* ---- streams ----------------------------------------------------------------------------- */
@@ -122,24 +123,6 @@ TEST(accept_its_connection_goes_to_the_next_acceptor)
 	drive_end(&driven);
 }
 
-struct opener {
-	struct xyl_frame frame;
-	const char *path;
-	struct xyl_io *io;
-	ssize_t n;
-};
-
-static xyl_step opener(void *frame)
-{
-	struct opener *self = frame;
-
-	XYL_BEGIN(self)
-	/* Without O_CREAT the kernel first tries not to wait, and a FIFO then opens at once. */
-	XYL_AWAIT(self->n, xyl_open(&self->io, self->path, O_RDONLY | O_CREAT, 0600));
-	CHECK(!self->io);
-	XYL_END(self->n);
-}
-
 TEST(open_its_descriptor_is_closed)
 {
 	struct driven driven = hand_begin(NULL);
@@ -149,7 +132,7 @@ TEST(open_its_descriptor_is_closed)
 	int writer;
 
 	CHECK_EQ(mkfifo(folder.path, 0600), 0);
-	task = DRIVE_SPAWN(&driven, opener, .path = folder.path);
+	task = DRIVE_SPAWN(&driven, open_fifo, .path = folder.path);
 	hand_turn(&driven);
 	writer = raw_fifo_writer(folder.path);
 	leave(&driven, task);

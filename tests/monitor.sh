@@ -26,14 +26,14 @@ expect() {	# WHAT GOT WANTED
 	fi
 }
 
-expect 'jobs done' "$(total done value)" "$said"
+expect 'jobs done' "$(total "done" value)" "$said"
 sent=$(total jobs sent)
 spawned=$(total runtime spawned)
 expect 'jobs sent are done, but for those that were in the way' $((sent >= said && sent <= said + 80)) 1
 expect 'a task for each' $((spawned >= said && spawned <= said + 20)) 1
-expect 'more than a few lines' $(($(values done value | wc -l) >= 3)) 1
+expect 'more than a few lines' $(($(values "done" value | wc -l) >= 3)) 1
 expect 'one last line of each' "$(grep -c '"last":true' "$tmp/lines")" 5
 # No more than one a millisecond: 2000, and what came in the time that it took to end.
-expect 'no more than the load' "$(values done value |
+expect 'no more than the load' "$(values "done" value |
 	awk '{ sum += $1; ns += $2 } END { print sum <= ns / 1000000 + 1 }')" 1
 exit $failed

@@ -113,19 +113,4 @@ __attribute__((unused)) static xyl_step open_file(void *frame)
 	XYL_END(self->n);
 }
 
-struct join_task {
-	struct xyl_frame frame;
-	struct xyl_task *task;
-	ssize_t n;
-};
-
-__attribute__((unused)) static xyl_step join_task(void *frame)
-{
-	struct join_task *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_join(self->task));
-	XYL_END(self->n);
-}
-
 #endif

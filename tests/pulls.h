@@ -71,6 +71,28 @@ __attribute__((unused)) static struct xyl_stream *naturals_new(long *pulled)
 	return xyl_stream_new(sizeof(long), naturals, .pulled = pulled);
 }
 
+/* The sum of so many; or what came instead. */
+struct pull_some {
+	struct xyl_frame frame;
+	struct xyl_stream *stream;
+	long count, i, value, sum;
+	ssize_t n;
+};
+
+__attribute__((unused)) static xyl_step pull_some(void *frame)
+{
+	struct pull_some *self = frame;
+
+	XYL_BEGIN(self)
+	for (; self->i < self->count; self->i++) {
+		XYL_AWAIT(self->n, xyl_stream_next(self->stream, &self->value));
+		if (self->n != 1)
+			XYL_RETURN(self->n);
+		self->sum += self->value;
+	}
+	XYL_END(self->sum);
+}
+
 /* Pull to the end, and once more. */
 struct gives {
 	struct xyl_frame frame;

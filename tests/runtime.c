@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "tests/asyncs.h"
 #include "tests/drive.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
@@ -487,31 +488,16 @@ TEST(a_task_may_spawn_in_another_runtime)
 	census_check(&before, rt);
 }
 
-struct join_it {
-	struct xyl_frame frame;
-	struct xyl_task *task;
-	ssize_t n;
-};
-
-static xyl_step join_it(void *frame)
-{
-	struct join_it *self = frame;
-
-	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_join(self->task));
-	XYL_END(self->n);
-}
-
 TEST(a_task_may_not_join_one_of_another_runtime)
 {
 	struct driven driven = drive_begin(NULL), other = drive_begin(NULL);
 	struct xyl_task *task = DRIVE_SPAWN(&other, one, .value = 5);
-	struct xyl_task *joiner = DRIVE_SPAWN(&driven, join_it, .task = task);
+	struct xyl_task *joiner = DRIVE_SPAWN(&driven, join_task, .task = task);
 
 	CHECK_EQ(drive(&driven, 1), 1);
 	CHECK_EQ(xyl_result(joiner), -EXDEV);
 	CHECK_EQ(drive(&other, 1), 1);
-	joiner = DRIVE_SPAWN(&driven, join_it, .task = task);
+	joiner = DRIVE_SPAWN(&driven, join_task, .task = task);
 	CHECK_EQ(drive(&driven, 1), 1);
 	CHECK_EQ(xyl_result(joiner), 5); /* it is over: nobody has to wake anyone */
 	drive_end(&other);

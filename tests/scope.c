@@ -2,25 +2,24 @@
 /* Scopes: tasks and roots that end together. */
 #include <errno.h>
 
+#include "tests/asyncs.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
 
-#define LONG_NS (3600 * XYL_SEC)
-
 enum { DEEP = 500 };
 
-struct give {
+struct give_after {
 	struct xyl_frame frame;
 	ssize_t value;
 	int64_t ns;
 	ssize_t n;
 };
 
-static xyl_step give(void *frame)
+static xyl_step give_after(void *frame)
 {
-	struct give *self = frame;
+	struct give_after *self = frame;
 
 	XYL_BEGIN(self)
 	XYL_AWAIT(self->n, xyl_sleep(self->ns));
@@ -68,7 +67,7 @@ SCOPE_FRAME(join_three)
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
 	for (self->i = 0; self->i < 3; self->i++)
-		self->tasks[self->i] = xyl_scope_spawn(self->scope, give, .value = self->i,
+		self->tasks[self->i] = xyl_scope_spawn(self->scope, give_after, .value = self->i,
 						       .ns = self->i * XYL_MS);
 	CHECK_EQ(xyl_scope_count(self->scope), 3);
 	XYL_AWAIT(self->n, xyl_scope_join(self->scope));
@@ -90,9 +89,9 @@ SCOPE_FRAME(join_failures)
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
-	xyl_scope_spawn(self->scope, give, .value = -EIO, .ns = 2 * XYL_MS);
-	xyl_scope_spawn(self->scope, give, .value = -EPIPE, .ns = 0);
-	self->tasks[0] = xyl_scope_spawn(self->scope, give, .value = 3, .ns = 3 * XYL_MS);
+	xyl_scope_spawn(self->scope, give_after, .value = -EIO, .ns = 2 * XYL_MS);
+	xyl_scope_spawn(self->scope, give_after, .value = -EPIPE, .ns = 0);
+	self->tasks[0] = xyl_scope_spawn(self->scope, give_after, .value = 3, .ns = 3 * XYL_MS);
 	XYL_AWAIT(self->n, xyl_scope_join(self->scope));
 	CHECK(xyl_is_done(self->tasks[0])); /* a failure stops nobody else */
 	CHECK(!xyl_is_aborted(self->tasks[0]));
@@ -111,14 +110,15 @@ SCOPE_FRAME(join_aborted)
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
 	for (self->i = 0; self->i < 3; self->i++)
-		self->tasks[self->i] = xyl_scope_spawn(self->scope, give, .ns = LONG_NS);
+		self->tasks[self->i] = xyl_scope_spawn(self->scope, give_after, .ns = LONG_NS);
 	XYL_AWAIT(self->n, xyl_yield());
 	xyl_scope_abort(self->scope);
 	CHECK_EQ(xyl_scope_count(self->scope), 3);
 	XYL_AWAIT(self->n, xyl_scope_join(self->scope));
 	for (self->i = 0; self->i < 3; self->i++)
 		CHECK(xyl_is_aborted(self->tasks[self->i]));
-	self->tasks[0] = xyl_scope_spawn(self->scope, give, .value = 1); /* it is open still */
+	self->tasks[0] = xyl_scope_spawn(self->scope, give_after,
+					 .value = 1); /* it is open still */
 	CHECK(self->tasks[0] != NULL);
 	CHECK_EQ(xyl_scope_count(self->scope), 1);
 	XYL_END(self->n);
@@ -136,7 +136,7 @@ SCOPE_FRAME(abort_one)
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
 	for (self->i = 0; self->i < 3; self->i++)
-		self->tasks[self->i] = xyl_scope_spawn(self->scope, give, .ns = LONG_NS);
+		self->tasks[self->i] = xyl_scope_spawn(self->scope, give_after, .ns = LONG_NS);
 	XYL_AWAIT(self->n, xyl_yield());
 	xyl_abort(self->tasks[1]);
 	XYL_AWAIT(self->n, xyl_join(self->tasks[1]));
@@ -167,7 +167,7 @@ SCOPE_FRAME(join_by_many)
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
-	xyl_scope_spawn(self->scope, give, .value = -EIO, .ns = XYL_MS);
+	xyl_scope_spawn(self->scope, give_after, .value = -EIO, .ns = XYL_MS);
 	for (self->i = 0; self->i < 4; self->i++)
 		self->tasks[self->i] = xyl_spawn(join_one, .scope = self->scope);
 	XYL_AWAIT(self->n, xyl_yield());
@@ -192,9 +192,9 @@ SCOPE_FRAME(close_all)
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
-	self->tasks[0] = xyl_scope_spawn(self->scope, give, .ns = LONG_NS);
+	self->tasks[0] = xyl_scope_spawn(self->scope, give_after, .ns = LONG_NS);
 	XYL_AWAIT(self->n, xyl_yield());
-	self->tasks[1] = xyl_scope_spawn(self->scope, give, .ns = LONG_NS); /* has not run */
+	self->tasks[1] = xyl_scope_spawn(self->scope, give_after, .ns = LONG_NS); /* has not run */
 	XYL_AWAIT(self->n, xyl_scope_close(self->scope));
 	CHECK_EQ(self->n, 0);
 	CHECK_EQ(xyl_scope_count(self->scope), 0);
@@ -202,7 +202,7 @@ SCOPE_FRAME(close_all)
 		CHECK(xyl_is_done(self->tasks[self->i]));
 		CHECK(xyl_is_aborted(self->tasks[self->i]));
 	}
-	CHECK(xyl_scope_spawn(self->scope, give) == NULL);
+	CHECK(xyl_scope_spawn(self->scope, give_after) == NULL);
 	CHECK_EQ(xyl_scope_root(self->scope, self), -EINVAL);
 	CHECK(xyl_scope_new(self->scope) == NULL);
 	XYL_END(0);
@@ -228,7 +228,7 @@ SCOPE_FRAME(close_by_two)
 
 	XYL_BEGIN(self)
 	self->scope = xyl_scope_new(NULL);
-	xyl_scope_spawn(self->scope, give, .ns = LONG_NS);
+	xyl_scope_spawn(self->scope, give_after, .ns = LONG_NS);
 	XYL_AWAIT(self->n, xyl_yield());
 	self->tasks[0] = xyl_spawn(join_one, .scope = self->scope);
 	self->tasks[1] = xyl_spawn(close_one, .scope = self->scope);
@@ -290,10 +290,10 @@ SCOPE_FRAME(count_tree)
 	self->scope = xyl_scope_new(NULL);
 	self->child = xyl_scope_new(self->scope);
 	self->grandchild = xyl_scope_new(self->child);
-	self->tasks[0] = xyl_scope_spawn(self->scope, give, .ns = LONG_NS);
-	self->tasks[1] = xyl_scope_spawn(self->child, give, .ns = LONG_NS);
-	self->tasks[2] = xyl_scope_spawn(self->grandchild, give, .ns = LONG_NS);
-	self->other = xyl_spawn(give, .ns = LONG_NS);
+	self->tasks[0] = xyl_scope_spawn(self->scope, give_after, .ns = LONG_NS);
+	self->tasks[1] = xyl_scope_spawn(self->child, give_after, .ns = LONG_NS);
+	self->tasks[2] = xyl_scope_spawn(self->grandchild, give_after, .ns = LONG_NS);
+	self->other = xyl_spawn(give_after, .ns = LONG_NS);
 	CHECK_EQ(xyl_scope_count(self->scope), 3);
 	CHECK_EQ(xyl_scope_count(self->child), 2);
 	CHECK_EQ(xyl_scope_count(self->grandchild), 1);
@@ -303,7 +303,7 @@ SCOPE_FRAME(count_tree)
 	CHECK_EQ(xyl_scope_count(self->scope), 1);
 	CHECK(!xyl_is_aborted(self->tasks[0]));
 	CHECK(xyl_is_aborted(self->tasks[1]) && xyl_is_aborted(self->tasks[2]));
-	CHECK(xyl_scope_spawn(self->grandchild, give) == NULL);
+	CHECK(xyl_scope_spawn(self->grandchild, give_after) == NULL);
 
 	xyl_scope_abort(self->scope);
 	XYL_AWAIT(self->n, xyl_scope_join(self->scope));
@@ -328,8 +328,8 @@ SCOPE_FRAME(idle_child)
 	self->grandchild = xyl_scope_new(self->child);
 	XYL_AWAIT(self->n, xyl_scope_close(self->scope));
 	CHECK_EQ(self->n, 0);
-	CHECK(xyl_scope_spawn(self->child, give) == NULL);
-	CHECK(xyl_scope_spawn(self->grandchild, give) == NULL);
+	CHECK(xyl_scope_spawn(self->child, give_after) == NULL);
+	CHECK(xyl_scope_spawn(self->grandchild, give_after) == NULL);
 	CHECK_EQ(xyl_scope_root(self->child, self), -EINVAL);
 	CHECK(xyl_scope_new(self->child) == NULL);
 	XYL_END(0);
@@ -346,7 +346,7 @@ SCOPE_FRAME(spawn_in_end)
 
 	XYL_BEGIN(self)
 	XYL_AWAIT(self->n, xyl_sleep(LONG_NS));
-	XYL_END(xyl_scope_spawn(self->scope, give) == NULL && !xyl_scope_new(self->scope));
+	XYL_END(xyl_scope_spawn(self->scope, give_after) == NULL && !xyl_scope_new(self->scope));
 }
 
 SCOPE_FRAME(close_against_spawn)
@@ -434,7 +434,7 @@ SCOPE_FRAME(close_nest)
 	XYL_BEGIN(self)
 	self->child = self->scope = xyl_scope_new(NULL);
 	for (self->i = 0; self->i < DEEP; self->i++) {
-		xyl_scope_spawn(self->child, give, .ns = LONG_NS);
+		xyl_scope_spawn(self->child, give_after, .ns = LONG_NS);
 		self->child = xyl_scope_new(self->child);
 	}
 	CHECK_EQ(xyl_scope_root(self->child, self->child), 0);
@@ -444,7 +444,7 @@ SCOPE_FRAME(close_nest)
 	CHECK_EQ(self->n, 0);
 	CHECK_EQ(xyl_scope_count(self->scope), 0);
 	CHECK_EQ(xyl_root_count(), 0);
-	CHECK(!xyl_scope_spawn(self->child, give));
+	CHECK(!xyl_scope_spawn(self->child, give_after));
 	XYL_AWAIT(self->n, xyl_join(self->tasks[0]));
 	XYL_END(self->n);
 }
@@ -551,7 +551,8 @@ SCOPE_FRAME(many_rounds)
 	for (self->i = 0; self->i < 200; self->i++) {
 		self->child = xyl_scope_new(self->scope);
 		for (int j = (int)(test_random() % 8); j > 0; j--)
-			xyl_scope_spawn(self->child, give, .ns = test_random() % 2 ? 0 : LONG_NS);
+			xyl_scope_spawn(self->child, give_after,
+					.ns = test_random() % 2 ? 0 : LONG_NS);
 		if (test_random() % 2)
 			xyl_scope_root(self->child, self->child);
 		if (test_random() % 2)

@@ -10,6 +10,7 @@
 #include "tests/asyncs.h"
 #include "tests/drive.h"
 #include "tests/run.h"
+#include "tests/tokens.h"
 #include "xylem/xylem.h"
 
 #define LOOKS 300
@@ -185,20 +186,6 @@ TEST(ties_are_broken_by_chance_or_by_order)
 }
 
 /* ---- each kind of case ------------------------------------------------------------------ */
-
-struct fire {
-	struct xyl_frame frame;
-	struct xyl_cancel *token;
-};
-
-static xyl_step fire(void *frame)
-{
-	struct fire *self = frame;
-
-	XYL_BEGIN(self)
-	xyl_cancel_fire(self->token);
-	XYL_END(0);
-}
 
 struct kinds_done {
 	struct xyl_frame frame;

@@ -2,13 +2,12 @@
 /* Shields: cleanup that must itself await. */
 #include <errno.h>
 
+#include "tests/asyncs.h"
 #include "tests/child.h"
 #include "tests/drive.h"
 #include "tests/harness.h"
 #include "tests/run.h"
 #include "xylem/xylem.h"
-
-#define LONG_NS (3600 * XYL_SEC)
 
 struct seen {
 	ssize_t inside, between, after, last;

@@ -424,23 +424,6 @@ TEST(an_idle_acceptor_armed_for_many_is_stopped)
 
 /* ---- operations without a handle --------------------------------------------------------------- */
 
-struct opener {
-	struct xyl_frame frame;
-	const char *path;
-	struct xyl_io *io;
-	ssize_t n;
-};
-
-static xyl_step opener(void *frame)
-{
-	struct opener *self = frame;
-
-	XYL_BEGIN(self)
-	/* Without O_CREAT the kernel first tries not to wait, and a FIFO then opens at once. */
-	XYL_AWAIT(self->n, xyl_open(&self->io, self->path, O_RDONLY | O_CREAT, 0600));
-	XYL_END(self->n);
-}
-
 TEST(operations_that_no_handle_holds_are_drained)
 {
 	struct driven driven = drive_begin(NULL);
@@ -450,7 +433,7 @@ TEST(operations_that_no_handle_holds_are_drained)
 
 	CHECK_EQ(mkfifo(folder.path, 0600), 0);
 	CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
-	opens = DRIVE_SPAWN(&driven, opener, .path = folder.path);
+	opens = DRIVE_SPAWN(&driven, open_fifo, .path = folder.path);
 	polls = DRIVE_SPAWN(&driven, watch, .fd = fds[0]);
 	while (drive_stats(&driven).ops_outstanding < 2)
 		hand_turn(&driven);

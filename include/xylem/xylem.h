@@ -375,7 +375,8 @@ XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *
 
 /* What became of the one between two looks: counts are what they went up by, first_ns and
  * last_ns what they are now.  Any thread. */
-XYL_API void xyl_chan_stats_delta(const struct xyl_chan_stats *now, const struct xyl_chan_stats *before,
+XYL_API void xyl_chan_stats_delta(const struct xyl_chan_stats *now,
+				  const struct xyl_chan_stats *before,
 				  struct xyl_chan_stats *ret_delta);
 
 /* An async function: what has become of a channel, sent to another one each period, and a last
@@ -913,10 +914,10 @@ struct xyl_actor_options {
 	xyli_actor_start(options, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__),	\
 			 offsetof(struct fn, message), sizeof(((struct fn *)0)->message))
 
-/* Any attached thread. */
+/* Any attached thread; stop, which closes the mailbox, any number of times. */
 XYL_API struct xyl_chan *xyl_actor_mailbox(const struct xyl_actor *actor);
 XYL_API struct xyl_task *xyl_actor_task(const struct xyl_actor *actor);	/* to join, abort, select */
-XYL_API void xyl_actor_stop(struct xyl_actor *actor);	/* closes the mailbox; any number of times */
+XYL_API void xyl_actor_stop(struct xyl_actor *actor);
 
 XYL_API struct xyl_actor *xyl_actor_self(void);	/* whose message the caller handles; NULL: none's */
 
