@@ -11,7 +11,7 @@ set -eu
 
 build=${1:?usage: run.sh BUILD_DIR [NAME...]}
 shift
-test $# -gt 0 || set -- floor yield spawn call root abort channel select token cancel sleeps \
+test $# -gt 0 || set -- floor yield spawn call stream root abort channel select token sleeps \
 	park idle read4k roundtrip pause receive echo
 
 TMPDIR=$(mktemp -d)
@@ -28,15 +28,14 @@ aims() {
 	root added and dropped|ns|<=|10
 	abort+join, asleep|ns|<=|150
 	abort+join, in recv|ns|<=|1200
-	fire, 10 000 wait|ns|<=|60
-	fire, 10 000 wait below|ns|<=|60
-	fired in a thread, p99|us|<=|1000
 	abort+join, on a channel|ns|<=|90
 	channel round trip, capacity 1|ns|<=|35
 	channel 1 to 1, capacity 64|M/s|>=|110
 	channel 4 to 4, capacity 1024|M/s|>=|110
 	select, 4 channels ready|ns|<=|60
 	token fired, 10 000 waiters, each|ns|<=|60
+	token fired, waiters of 100 below|ns|<=|60
+	token fired in a thread, p99|us|<=|1000
 	100 000 sleeps of 1-50 ms, CPU|ms|<=|80
 	task parked, resident|B|<=|224
 	task asleep, resident|B|<=|256

@@ -9,9 +9,9 @@
  *
  * The lesson: fan out as far as the work goes, and limit what is scarce.  Each file of a
  * level gets a task, be they thousands: a task that waits costs some hundred bytes.  What
- * is scarce here, descriptors, is a channel full of tokens: whoever opens a file takes one,
- * and puts it back.  When the scope of a level is joined all its files have been read, and
- * plain code makes the next level of what they name.
+ * is scarce here is descriptors: whoever opens a file takes a permit of a semaphore before,
+ * and returns it after.  When the scope of a level is joined all its files have been read,
+ * and plain code makes the next level of what they name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +39,7 @@ struct walk {
 	int open_max, depth_max, failures;
 	size_t ndirs;
 	const char *dirs[DIRS];
-	struct xyl_chan *tokens;
+	struct xyl_semaphore *may_open;
 	struct page *seen[BUCKETS]; /* by inode: a file may have many names */
 	struct page *level, **level_end;
 };
@@ -81,7 +81,7 @@ static xyl_step read_page(void *frame)
 	struct read_page *self = frame;
 
 	XYL_BEGIN(self)
-	XYL_AWAIT(self->n, xyl_recv(self->walk->tokens, NULL));
+	XYL_AWAIT(self->n, xyl_semaphore_acquire(self->walk->may_open, 1));
 	if (self->n < 0)
 		XYL_RETURN(self->n);
 	XYL_AWAIT(self->n, xyl_open(&self->io, self->page->path, O_RDONLY, 0));
@@ -93,7 +93,7 @@ static xyl_step read_page(void *frame)
 	}
 	if (self->n < 0)
 		self->page->error = self->n;
-	xyl_try_send(self->walk->tokens, NULL); /* there is room: we took it from there */
+	xyl_semaphore_release(self->walk->may_open, 1);
 	XYL_END(0);
 }
 
@@ -230,13 +230,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: fanout [-n OPEN] [-d DEPTH] [-I DIR]... FILE...\n");
 		return 2;
 	}
-	walk.tokens = xyl_chan_new(0, walk.open_max);
-	for (int i = 0; walk.tokens && i < walk.open_max; i++)
-		xyl_try_send(walk.tokens, NULL);
+	walk.may_open = xyl_semaphore_new((size_t)walk.open_max);
 	for (; optind < argc; optind++)
 		if (stat(argv[optind], &status) < 0 || !level_add(&walk, argv[optind], &status))
 			complain(&walk, argv[optind], strerror(errno));
-	n = walk.tokens ? xyl_run(fanout, .walk = &walk) : -ENOMEM;
+	n = walk.may_open ? xyl_run(fanout, .walk = &walk) : -ENOMEM;
 	if (n < 0)
 		fprintf(stderr, "fanout: %s %s\n", strerror((int)-n), xyl_runtime_why());
 	return n < 0 || walk.failures > 0;

@@ -3,7 +3,7 @@
 #ifndef XYLI_GC_MUST_H
 #define XYLI_GC_MUST_H
 
-_Noreturn void xyli_must_fail(const char *function, const char *what);
+_Noreturn void xyli_must_fail(const char *function, const char *what) __attribute__((cold));
 
 #define XYLI_MUST(what)                                  \
 	do {                                             \

@@ -198,8 +198,8 @@ void xyli_op_start(struct xyli_shard *shard, struct xyli_op *op, struct xyli_wai
 
 xyl_pending xyli_op_await(struct xyli_shard *shard, struct xyli_op *op)
 {
-	XYLI_MUST(shard->running->state == XYLI_RUNNING && !shard->running->kind);
-	op_start(shard, op, shard->running);
+	XYLI_MUST(xyli_running->state == XYLI_RUNNING && !xyli_running->kind);
+	op_start(shard, op, xyli_running);
 	return (xyl_pending){ 1 };
 }
 

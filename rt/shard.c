@@ -32,6 +32,7 @@
 #define HEAP_START_DEFAULT ((size_t)64 << 20)
 
 _Thread_local struct xyli_shard *xyli_here __attribute__((tls_model("initial-exec")));
+_Thread_local struct xyli_wait *xyli_running __attribute__((tls_model("initial-exec")));
 
 /* ---- the live shards ------------------------------------------------------------ */
 
@@ -371,7 +372,7 @@ void xyli_shard_check(struct xyli_shard *shard)
 	xyli_timers_check(&shard->timers);
 	xyli_timers_check(&shard->chores);
 	ops_check(shard);
-	XYLI_MUST(!shard->running);
+	XYLI_MUST(!xyli_running);
 	if (shard->buffers)
 		xyli_buffers_check(shard->buffers);
 }

@@ -34,7 +34,6 @@ struct xyli_run_queue {
 struct xyli_shard {
 	/* Resuming tasks: the hot part. */
 	struct xyli_run_queue ready;
-	struct xyli_wait *running; /* whose step is on the machine stack; NULL between two */
 	unsigned turn_budget;
 	unsigned credit;	   /* awaits that may still go on without suspending */
 	int64_t now;		   /* the turn's clock */
@@ -74,7 +73,7 @@ struct xyli_shard {
 	struct xyl_runtime *runtime;
 	uintptr_t first_handle; /* io/: those still open, complemented */
 	size_t (*close_handles)(struct xyli_shard *shard);
-	void (*lose_handles)(struct xyli_shard *shard); /* the ring has failed: tell who waits */
+	void (*lose_handles)(struct xyli_shard *shard);	 /* the ring has failed: tell who waits */
 	void (*close_signals)(struct xyli_shard *shard); /* sync/: no task is left to wait */
 
 	struct xyl_stats stats;
@@ -101,6 +100,9 @@ struct xyli_shard {
 
 /* The shard that this thread is running. */
 extern _Thread_local struct xyli_shard *xyli_here __attribute__((tls_model("initial-exec")));
+
+/* Whose step is on this thread's stack; NULL between two.  The task table names its task. */
+extern _Thread_local struct xyli_wait *xyli_running __attribute__((tls_model("initial-exec")));
 
 /* NULL, and xyl_runtime_why, and the error: it could not be set up. */
 struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_error);

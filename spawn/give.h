@@ -51,8 +51,16 @@ static inline bool xyli_wait_claim(struct xyli_waits *list, struct xyli_wait *wa
 
 void xyli_give_slowly(struct xyli_wait *wait, ssize_t result);
 
-/* To a claimed one, or to one on a list of this shard's own, off which it is.  With no lock
- * held, where it may be another shard's: its bell may have to be rung. */
+/* To one that was on a list of this shard's own, which has no lock: join, scopes, futures. */
+static inline void xyli_give_here(struct xyli_wait *wait, ssize_t result)
+{
+	if (__builtin_expect(!wait->kind->arrive, 1))
+		xyli_wake(wait, result);
+	else
+		xyli_give_slowly(wait, result);
+}
+
+/* To a claimed one.  With no lock held: it may be another shard's, whose bell is to be rung. */
 static inline void xyli_give(struct xyli_wait *wait, ssize_t result)
 {
 	if (__builtin_expect(wait->shard == xyli_here && !wait->kind->arrive, 1))

@@ -172,7 +172,7 @@ void xyli_scope_wake(struct xyl_scope *scope)
 		struct xyli_wait *wait = scope->waits.first;
 
 		xyli_waits_remove(&scope->waits, wait);
-		xyli_give(wait, wait->kind == &close_wait ? 0 : scope->failure);
+		xyli_give_here(wait, wait->kind == &close_wait ? 0 : scope->failure);
 	}
 }
 
@@ -200,7 +200,7 @@ xyl_pending xyl_scope_join(struct xyl_scope *scope)
 void xyli_scope_tell(struct xyl_scope *scope, struct xyli_agent *agent)
 {
 	if (scope->live == 0 && !xyli_scope_is_open(scope)) {
-		xyli_give(&agent->wait, scope->failure);
+		xyli_give_here(&agent->wait, scope->failure);
 		return;
 	}
 	agent->wait.on = scope;

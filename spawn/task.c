@@ -27,6 +27,12 @@ void xyli_misuse(const char *function, const char *what)
 	abort();
 }
 
+void xyli_not_calling(const char *function)
+{
+	xyli_misuse(function, xyli_running ? "the operation started before it was not awaited"
+					   : "called outside a task");
+}
+
 /* ---- frames --------------------------------------------------------------------- */
 
 /* Most frames have a few words: a call of memcpy or memset costs more than they do. */
@@ -79,9 +85,7 @@ xyl_pending xyli_call(const struct xyli_fn *fn, const void *init)
 
 	if (!frame)
 		return xyli_done(task, -ENOMEM);
-	frame->caller = task->leaf;
-	task->leaf = frame;
-	return (xyl_pending){ XYLI_PENDING_CALL };
+	return xyli_call_frame(task, frame);
 }
 
 void xyli_bad_resume(const struct xyl_frame *frame)
@@ -98,7 +102,7 @@ static void joiners_wake(struct xyl_task *task, ssize_t result)
 		struct xyli_wait *joiner = task->joiners.first;
 
 		xyli_waits_remove(&task->joiners, joiner);
-		xyli_give(joiner, result);
+		xyli_give_here(joiner, result);
 	}
 }
 
@@ -224,16 +228,17 @@ struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 
 /* ---- finish --------------------------------------------------------------------- */
 
-/* But for its head. */
-static void frame_finish(struct xyl_frame *frame, size_t head)
+static void words_finish(void *words, size_t size)
 {
-	frame_word *rest = (frame_word *)((char *)frame + head);
-	size_t size = frame->fn->size - head;
-
 	if (xyli_check_on())
-		xyli_check_finish(rest, size);
+		xyli_check_finish(words, size);
 	else
-		words_clear(rest, size);
+		words_clear(words, size);
+}
+
+static void frame_finish(struct xyl_frame *frame)
+{
+	words_finish(frame + 1, frame->fn->size - sizeof(*frame));
 }
 
 static void task_finish(struct xyl_task *task)
@@ -244,7 +249,7 @@ static void task_finish(struct xyl_task *task)
 	xyli_table_clear_own(&shard->tasks, task->slot);
 	shard->in_flight_bytes -= xyli_task_size(task);
 	if (!task->wait.abandoned)
-		frame_finish(task->leaf, sizeof(*task->leaf));
+		frame_finish(task->leaf);
 	task->leaf = NULL;
 	xyli_wait_set(&task->wait, XYLI_DONE);
 	if (task->joiners.first)
@@ -267,7 +272,7 @@ static void frame_rest(const struct xyl_task *task, struct xyl_frame *frame)
 	stream->elem = NULL;
 	stream->in = NULL;
 	if (ended && !frame->abandoned)
-		frame_finish(frame, sizeof(*stream));
+		words_finish(stream + 1, frame->fn->size - sizeof(*stream));
 }
 
 /* The leaf has returned: its caller is next.  False: the task is done. */
@@ -284,7 +289,7 @@ static bool task_return(struct xyl_task *task, struct xyl_frame *frame)
 	if (__builtin_expect(frame->stays, 0))
 		frame_rest(task, frame);
 	else if (xyli_check_on() && !task->wait.abandoned)
-		frame_finish(frame, sizeof(*frame));
+		frame_finish(frame);
 	return true;
 }
 
@@ -340,7 +345,7 @@ static void task_resume(struct xyli_shard *shard, struct xyli_wait *wait)
 
 	XYLI_MUST(wait->state == XYLI_READY);
 	xyli_wait_set(wait, XYLI_RUNNING);
-	shard->running = wait;
+	xyli_running = wait;
 	shard->credit = shard->turn_budget;
 	if (task->bounds)
 		xyli_bounds_awaited(task);
@@ -356,7 +361,7 @@ unsigned xyli_tasks_run(struct xyli_shard *shard)
 		task_resume(shard, xyli_ready_take(shard));
 		resumed++;
 	}
-	shard->running = NULL;
+	xyli_running = NULL;
 	return resumed;
 }
 
@@ -364,9 +369,7 @@ unsigned xyli_tasks_run(struct xyli_shard *shard)
 
 struct xyl_task *xyl_self(void)
 {
-	struct xyli_shard *shard = xyli_here;
-
-	return shard && shard->running ? xyli_task_of(shard->running) : NULL;
+	return xyli_running ? xyli_task_of(xyli_running) : NULL;
 }
 
 bool xyl_is_done(const struct xyl_task *task)

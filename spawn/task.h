@@ -113,18 +113,17 @@ void xyli_scope_leave(struct xyl_task *task);
 
 /* ---- at the start of every operation ------------------------------------------- */
 
-_Noreturn void xyli_misuse(const char *function, const char *what);
+_Noreturn void xyli_misuse(const char *function, const char *what) __attribute__((cold));
+_Noreturn void xyli_not_calling(const char *function) __attribute__((cold));
 
 /* The task that calls; it must have awaited what it started before. */
 static inline struct xyl_task *xyli_task_calling(const char *function)
 {
-	struct xyli_shard *shard = xyli_here;
+	struct xyli_wait *wait = xyli_running;
 
-	if (__builtin_expect(!shard || !shard->running, 0))
-		xyli_misuse(function, "called outside a task");
-	if (__builtin_expect(shard->running->kind != NULL, 0))
-		xyli_misuse(function, "the operation started before it was not awaited");
-	return xyli_task_of(shard->running);
+	if (__builtin_expect(!wait || wait->kind, 0))
+		xyli_not_calling(function);
+	return xyli_task_of(wait);
 }
 
 /* Aborted, or past a bound: it may be that its awaits are cancelled. */
@@ -158,5 +157,13 @@ static inline xyl_pending xyli_done(struct xyl_task *task, ssize_t result)
 
 /* xyl_pending: 0 the result is in the frame; 1 suspend; 2 suspend, a callee is next. */
 #define XYLI_PENDING_CALL 2
+
+/* A frame is next, of which the running task's is the caller. */
+static inline xyl_pending xyli_call_frame(struct xyl_task *task, struct xyl_frame *frame)
+{
+	frame->caller = task->leaf;
+	task->leaf = frame;
+	return (xyl_pending){ XYLI_PENDING_CALL };
+}
 
 #endif

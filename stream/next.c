@@ -36,9 +36,7 @@ static xyl_pending stream_call(struct xyl_task *task, struct xyl_stream *stream,
 	stream->in = in;
 	stream->elem = ret_elem;
 	frame->line = 0;
-	frame->caller = task->leaf;
-	task->leaf = frame;
-	return (xyl_pending){ XYLI_PENDING_CALL };
+	return xyli_call_frame(task, frame);
 }
 
 static inline bool stream_is_at_work(const struct xyl_stream *stream)

@@ -36,13 +36,13 @@ bool xyli_chan_keep(const struct xyl_chan *chan, const void *elem, ssize_t *ret_
 	void *copy;
 
 	if (chan->elem_size <= sizeof(*ret_word)) {
-		xyli_elem_copy(chan, ret_word, elem);
+		xyli_elem_copy(chan->elem_size, ret_word, elem);
 		return true;
 	}
 	copy = xyl_alloc(chan->elem_size);
 	if (!copy)
 		return false;
-	xyli_elem_copy(chan, copy, elem);
+	xyli_elem_copy(chan->elem_size, copy, elem);
 	*ret_word = (ssize_t)copy;
 	return true;
 }
@@ -89,7 +89,7 @@ static int slot_make(struct xyl_chan *chan)
 		return slots_grow(chan);
 	if (chan->capacity != XYL_CONFLATED)
 		return -EAGAIN;
-	xyli_slot_drop(chan);
+	xyli_slot_drop(chan, chan->elem_size);
 	chan->replaced++;
 	return 0;
 }
@@ -124,6 +124,17 @@ static inline int64_t time_now(void)
 	return __builtin_expect(shard != NULL, 1) ? shard->now : xyli_clock();
 }
 
+static void count_sent(struct xyl_chan *chan)
+{
+	int64_t now = time_now();
+
+	if (chan->sent == 0) {
+		chan->stats.first_ns = now;
+		chan->quick = chan->elem_size == sizeof(uint64_t);
+	}
+	xyli_chan_count_sent(chan, now);
+}
+
 void xyli_chan_count_failure(struct xyl_chan *chan, int error)
 {
 	switch (error) {
@@ -144,15 +155,15 @@ int xyli_chan_offer(struct xyl_chan *chan, const void *elem, struct xyli_wait **
 		return -EPIPE;
 	receiver = xyli_line_take(&chan->receivers);
 	if (receiver) {
-		xyli_chan_hand(chan, receiver, elem);
+		xyli_chan_hand(receiver, chan->elem_size, elem);
 		*ret_met = receiver;
 	} else {
 		r = chan->len == chan->room ? slot_make(chan) : 0;
 		if (r < 0)
 			return r;
-		xyli_slot_put(chan, elem);
+		xyli_slot_put(chan, chan->elem_size, elem);
 	}
-	xyli_chan_count_sent(chan, time_now());
+	count_sent(chan);
 	return 0;
 }
 
@@ -162,7 +173,7 @@ static struct xyli_wait *sender_take(struct xyl_chan *chan)
 	struct xyli_wait *sender = xyli_line_take(&chan->senders);
 
 	if (sender)
-		xyli_chan_count_sent(chan, time_now());
+		count_sent(chan);
 	return sender;
 }
 
@@ -178,11 +189,11 @@ int xyli_chan_fetch(struct xyl_chan *chan, void *ret_elem, struct xyli_wait **re
 		elem = elem_of(chan, sender);
 	}
 	if (ret_elem)
-		xyli_elem_copy(chan, ret_elem, elem);
+		xyli_elem_copy(chan->elem_size, ret_elem, elem);
 	if (chan->len > 0) {
-		xyli_slot_drop(chan);
+		xyli_slot_drop(chan, chan->elem_size);
 		if (sender)
-			xyli_slot_put(chan, elem_of(chan, sender));
+			xyli_slot_put(chan, chan->elem_size, elem_of(chan, sender));
 		else
 			xyli_slots_shrink(chan);
 	}
@@ -239,6 +250,7 @@ void xyl_chan_close(struct xyl_chan *chan)
 
 	xyli_lock(&chan->lock);
 	chan->closed = true;
+	chan->quick = false;
 	receivers = xyli_line_take_all(&chan->receivers);
 	senders = xyli_line_take_all(&chan->senders);
 	count_closed(chan, receivers);

@@ -25,6 +25,7 @@ struct xyl_chan {
 	size_t len, room; /* slots in use, and those there are */
 	char *head, *tail, *slots, *end;
 	bool closed;
+	bool quick; /* open, of words, and used before: nothing but who waits need be looked at */
 	struct xyli_line receivers, senders;
 	ptrdiff_t capacity;	 /* as asked for */
 	uint64_t sent, replaced; /* received is what was sent, and is here no more, nor replaced */
@@ -47,48 +48,48 @@ void xyli_chan_count_failure(struct xyl_chan *chan, int error);
 /* ---- elements and slots, under the lock ------------------------------------------- */
 
 /* Most are a pointer or a number: a call of memcpy costs more than the rest of a send. */
-static inline void xyli_elem_copy(const struct xyl_chan *chan, void *to, const void *from)
+static inline void xyli_elem_copy(size_t size, void *to, const void *from)
 {
-	if (__builtin_expect(chan->elem_size == sizeof(uint64_t), 1))
+	if (__builtin_expect(size == sizeof(uint64_t), 1))
 		memcpy(to, from, sizeof(uint64_t));
-	else if (chan->elem_size)
-		memcpy(to, from, chan->elem_size);
+	else if (size)
+		memcpy(to, from, size);
 }
 
-static inline void xyli_elem_clear(const struct xyl_chan *chan, void *slot)
+static inline void xyli_elem_clear(size_t size, void *slot)
 {
-	if (__builtin_expect(chan->elem_size == sizeof(uint64_t), 1))
+	if (__builtin_expect(size == sizeof(uint64_t), 1))
 		memset(slot, 0, sizeof(uint64_t));
-	else if (chan->elem_size)
-		memset(slot, 0, chan->elem_size);
+	else if (size)
+		memset(slot, 0, size);
 }
 
-static inline void xyli_slot_put(struct xyl_chan *chan, const void *elem)
+/* These are told the size: most know it when they are compiled. */
+static inline void xyli_slot_put(struct xyl_chan *chan, size_t size, const void *elem)
 {
-	xyli_elem_copy(chan, chan->tail, elem);
-	chan->tail += chan->elem_size;
+	xyli_elem_copy(size, chan->tail, elem);
+	chan->tail += size;
 	if (chan->tail == chan->end)
 		chan->tail = chan->slots;
 	chan->len++;
 }
 
-static inline void xyli_slot_drop(struct xyl_chan *chan)
+static inline void xyli_slot_drop(struct xyl_chan *chan, size_t size)
 {
-	xyli_elem_clear(chan, chan->head);
-	chan->head += chan->elem_size;
+	xyli_elem_clear(size, chan->head);
+	chan->head += size;
 	if (chan->head == chan->end)
 		chan->head = chan->slots;
 	chan->len--;
 }
 
 /* To one who waits. */
-static inline void xyli_chan_hand(const struct xyl_chan *chan, struct xyli_wait *receiver,
-				  const void *elem)
+static inline void xyli_chan_hand(struct xyli_wait *receiver, size_t size, const void *elem)
 {
 	void *place = (void *)*xyli_wait_word(receiver);
 
 	if (place)
-		xyli_elem_copy(chan, place, elem);
+		xyli_elem_copy(size, place, elem);
 }
 
 #define XYLI_SLOTS_KEPT 1024u /* of an unlimited channel that has been drained */
@@ -105,8 +106,7 @@ static inline void xyli_slots_shrink(struct xyl_chan *chan)
 static inline void xyli_chan_count_sent(struct xyl_chan *chan, int64_t now)
 {
 	chan->stats.last_ns = now;
-	if (__builtin_expect(chan->sent++ == 0, 0))
-		chan->stats.first_ns = now;
+	chan->sent++;
 }
 
 #endif

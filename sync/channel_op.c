@@ -143,18 +143,18 @@ static inline enum quick offer_quickly(struct xyl_chan *chan, const void *elem,
 	struct xyli_wait *receiver = chan->receivers.waits.first;
 	struct xyli_shard *shard = task->wait.shard;
 
-	if (receiver) {
+	if (__builtin_expect(receiver != NULL, 0)) {
 		if (!is_near(receiver, &recv_wait, shard))
 			return NOT_QUICK;
 		xyli_waits_remove(&chan->receivers.waits, receiver);
-		xyli_chan_hand(chan, receiver, elem);
+		xyli_chan_hand(receiver, sizeof(uint64_t), elem);
 		*ret_met = receiver;
 	} else if (chan->len < chan->room) {
-		xyli_slot_put(chan, elem);
+		xyli_slot_put(chan, sizeof(uint64_t), elem);
 	} else {
 		if (chan->capacity < 0)
 			return NOT_QUICK;
-		xyli_elem_copy(chan, &task->leaf->result, elem);
+		xyli_elem_copy(sizeof(uint64_t), &task->leaf->result, elem);
 		return wait_quickly(&chan->senders, task, &send_wait);
 	}
 	xyli_chan_count_sent(chan, shard->now);
@@ -167,16 +167,16 @@ static inline enum quick fetch_quickly(struct xyl_chan *chan, void *ret_elem, st
 	struct xyli_wait *sender = chan->senders.waits.first;
 	struct xyli_shard *shard = task->wait.shard;
 
-	if (sender) {
+	if (__builtin_expect(sender != NULL, 0)) {
 		if (chan->len > 0 || !is_near(sender, &send_wait, shard))
 			return NOT_QUICK;
 		xyli_waits_remove(&chan->senders.waits, sender);
-		xyli_elem_copy(chan, ret_elem, &xyli_task_of(sender)->leaf->result);
+		xyli_elem_copy(sizeof(uint64_t), ret_elem, &xyli_task_of(sender)->leaf->result);
 		xyli_chan_count_sent(chan, shard->now);
 		*ret_met = sender;
 	} else if (chan->len > 0) {
-		xyli_elem_copy(chan, ret_elem, chan->head);
-		xyli_slot_drop(chan);
+		xyli_elem_copy(sizeof(uint64_t), ret_elem, chan->head);
+		xyli_slot_drop(chan, sizeof(uint64_t));
 		xyli_slots_shrink(chan);
 		chan->stats.last_ns = shard->now;
 	} else {
@@ -186,12 +186,6 @@ static inline enum quick fetch_quickly(struct xyl_chan *chan, void *ret_elem, st
 	return DONE;
 }
 
-/* Biased to this shard, open, and for elements that are a word. */
-static inline bool chan_is_quick(const struct xyl_chan *chan)
-{
-	return !chan->closed && chan->elem_size == sizeof(uint64_t);
-}
-
 xyl_pending xyl_send(struct xyl_chan *chan, const void *elem)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_send");
@@ -199,7 +193,7 @@ xyl_pending xyl_send(struct xyl_chan *chan, const void *elem)
 	struct xyli_wait *met = NULL;
 
 	if (chan && !xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
-		if (chan_is_quick(chan))
+		if (chan->quick)
 			quick = offer_quickly(chan, elem, task, &met);
 		xyli_unlock_owned(&chan->lock);
 	}
@@ -217,7 +211,7 @@ xyl_pending xyl_recv(struct xyl_chan *chan, void *ret_elem)
 	struct xyli_wait *met = NULL;
 
 	if (chan && ret_elem && !xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
-		if (chan_is_quick(chan))
+		if (chan->quick)
 			quick = fetch_quickly(chan, ret_elem, task, &met);
 		xyli_unlock_owned(&chan->lock);
 	}

@@ -43,7 +43,7 @@ static void waits_wake(struct xyl_future *future)
 		struct xyli_wait *wait = future->waits.first;
 
 		xyli_waits_remove(&future->waits, wait);
-		xyli_give(wait, future->value);
+		xyli_give_here(wait, future->value);
 	}
 }
 
@@ -54,8 +54,11 @@ static void future_deliver(struct xyli_post *post)
 
 int xyl_future_set(struct xyl_future *future, ssize_t value)
 {
-	unsigned before = atomic_fetch_or(&future->state, FUTURE_CLAIMED);
+	unsigned before;
 
+	if (!future)
+		return -EINVAL;
+	before = atomic_fetch_or(&future->state, FUTURE_CLAIMED);
 	if (before & FUTURE_CLAIMED)
 		return -EALREADY;
 	future->value = value;
@@ -110,6 +113,8 @@ xyl_pending xyl_future_get(struct xyl_future *future)
 
 	if (xyli_task_is_canceled(task))
 		return xyli_done(task, -ECANCELED);
+	if (!future)
+		return xyli_done(task, -EINVAL);
 	if (atomic_load(&future->state) & FUTURE_VALUE || !future_expect(future, task->wait.shard))
 		return xyli_done(task, future->value);
 	xyli_wait_begin(&task->wait, &future_wait, future);
@@ -152,6 +157,8 @@ ssize_t xyl_future_wait(struct xyl_future *future, int64_t ns)
 {
 	if (xyli_here)
 		return -EDEADLK;
+	if (!future)
+		return -EINVAL;
 	if (!(atomic_load(&future->state) & FUTURE_VALUE) && !xyli_latch_wait(&future->latch, ns))
 		return -ETIMEDOUT;
 	return future->value;

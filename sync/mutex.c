@@ -31,9 +31,7 @@ struct xyl_mutex *xyl_mutex_new(void)
 
 static inline const void *caller(void)
 {
-	struct xyli_shard *shard = xyli_here;
-
-	return shard && shard->running ? (const void *)shard->running : &xyli_here;
+	return xyli_running ? (const void *)xyli_running : &xyli_here;
 }
 
 _Static_assert(offsetof(struct xyl_task, wait) == 0, "a task goes by its wait");

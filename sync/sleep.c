@@ -70,7 +70,5 @@ xyl_pending xyl_sleep_until(int64_t when)
 
 int64_t xyl_now(void)
 {
-	struct xyli_shard *shard = xyli_here;
-
-	return shard && shard->running ? shard->now : xyli_clock();
+	return xyli_running ? xyli_running->shard->now : xyli_clock();
 }

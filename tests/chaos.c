@@ -164,14 +164,15 @@ static void act_at_once(struct xyli_chance *chance)
 	unsigned what = xyli_chance_below(chance, 100);
 	long value = 0;
 
-	if (what < 45) {
+	if (what < 42) {
 		value = value_new();
 		value_told(value, xyl_try_send(chan, &value) == 0);
-	} else if (what < 90) {
+	} else if (what < 84) {
 		if (xyl_try_recv(chan, &value) == 0)
 			value_received(value);
 	} else if (what < 98) {
-		struct xyl_task *task = atomic_load(&world.actors[what * 7 % ACTORS]);
+		unsigned actor = xyli_chance_below(chance, ACTORS);
+		struct xyl_task *task = atomic_load(&world.actors[actor]);
 
 		if (task)
 			xyl_abort(task);
@@ -379,7 +380,8 @@ TEST(one_million_rounds_of_everything)
 		actors_renew(&driven.rt, 1);
 		hand_turns(&driven, 1 + xyli_chance_below(&chance, 4));
 		all_rules_check();
-		act_at_once(&chance); /* as a thread outside would */
+		for (unsigned n = xyli_chance_below(&chance, 8); n > 0; n--)
+			act_at_once(&chance); /* as a thread outside would, before it looks */
 	}
 	drive_end(&driven);
 	world_end();

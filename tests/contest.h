@@ -24,6 +24,8 @@ struct contest {
 	size_t limit;
 	bool all_or_one; /* nothing between */
 	atomic_size_t in;
+	atomic_uint begun;   /* runtimes whose tasks are at it */
+	atomic_uint outside; /* threads that are, or will be */
 	size_t guarded; /* written by who has all, read by the others: a race is for TSan to see */
 };
 
@@ -54,7 +56,7 @@ struct contender {
 	struct xyl_frame frame;
 	struct contest *contest;
 	size_t rounds, n;
-	unsigned stay;
+	unsigned stay, rest;
 	ssize_t r, ignored;
 };
 
@@ -63,6 +65,12 @@ static xyl_pending contender_take(struct contender *self)
 	xyl_pending pending = self->contest->take(self->contest->lock, self->n);
 
 	return test_random() % 4 ? pending : xyl_within(pending, 0);
+}
+
+/* As long as somebody waits, no try succeeds: threads outside need a lull. */
+static unsigned contender_rest(struct contender *self)
+{
+	return atomic_load(&self->contest->outside) ? 4 + test_random() % 16 : 0;
 }
 
 static xyl_step contender(void *frame)
@@ -81,6 +89,8 @@ static xyl_step contender(void *frame)
 		for (self->stay = test_random() % 3; self->stay > 0; self->stay--)
 			XYL_AWAIT(self->ignored, xyl_yield());
 		contest_leave(self->contest, self->n);
+		for (self->rest = contender_rest(self); self->rest > 0; self->rest--)
+			XYL_AWAIT(self->ignored, xyl_yield());
 	}
 	XYL_END(self->r);
 }
@@ -97,7 +107,8 @@ struct contention {
 
 static void contention_stir(struct contention *self)
 {
-	struct xyl_task **task = &self->tasks[test_random() % CONTENDERS];
+	unsigned crowd = atomic_load(&self->contest->outside) ? 3 : CONTENDERS;
+	struct xyl_task **task = &self->tasks[test_random() % crowd];
 
 	if (*task && test_random() % 2)
 		xyl_abort(*task);
@@ -110,7 +121,9 @@ static xyl_step contention(void *frame)
 	struct contention *self = frame;
 
 	XYL_BEGIN(self)
-	for (self->i = 0; self->i < self->rounds; self->i++) {
+	atomic_fetch_add(&self->contest->begun, 1);
+	for (self->i = 0; self->i < self->rounds || atomic_load(&self->contest->outside);
+	     self->i++) {
 		contention_stir(self);
 		XYL_AWAIT(self->r, xyl_yield());
 	}
@@ -125,7 +138,9 @@ static void *contest_outside(void *arg)
 	struct contest *contest = arg;
 
 	CHECK_EQ(xyl_thread_attach(), 0);
-	for (size_t i = test_scaled(2000); i > 0; i--) {
+	while (atomic_load(&contest->begun) < 2)
+		sched_yield();
+	for (size_t i = test_scaled(1000); i > 0; i--) {
 		size_t n = contest_draw(contest);
 
 		while (contest->try_take(contest->lock, n) == -EAGAIN)
@@ -133,6 +148,7 @@ static void *contest_outside(void *arg)
 		contest_enter(contest, n);
 		contest_leave(contest, n);
 	}
+	atomic_fetch_sub(&contest->outside, 1);
 	CHECK_EQ(xyl_thread_detach(), 0);
 	return NULL;
 }
@@ -151,6 +167,8 @@ __attribute__((unused)) static void contest_run_everywhere(struct contest *conte
 	struct xyl_task *there;
 	pthread_t threads[2];
 
+	atomic_store(&contest->begun, 0);
+	atomic_store(&contest->outside, 2);
 	CHECK_EQ(xyl_runtime_new(&other, NULL), 0);
 	CHECK_EQ(xyl_runtime_start(other), 0);
 	there = xyl_runtime_spawn(other, XYL_HERE, contention, .contest = contest,

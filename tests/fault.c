@@ -1,80 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The n-th allocation fails, for each n: an error, and nothing else, comes of it.
- *
- * The collector's allocators are this program's own: they count, and at the chosen call
- * and for some calls after it they give nothing.  The library collects and tries once
- * more before it believes that there is no memory, so that one failure is two calls.
- */
-#include <dlfcn.h>
+/* The n-th allocation fails, for each n: an error, and nothing else, comes of it. */
 #include <errno.h>
-#include <stdatomic.h>
-#include <stdint.h>
 #include <string.h>
 
+#include "tests/faults.h"
 #include "tests/run.h"
 #include "tests/work.h"
 #include "xylem/xylem.h"
-
-/* ---- the seam -------------------------------------------------------------------------- */
-
-static atomic_size_t calls, fail_at, fail_count; /* fail_at 0: never */
-
-static bool call_fails(void)
-{
-	size_t call = atomic_fetch_add(&calls, 1) + 1, at = atomic_load(&fail_at);
-
-	return at && call >= at && call < at + atomic_load(&fail_count);
-}
-
-static void *real(const char *name)
-{
-	void *fn = dlsym(RTLD_NEXT, name);
-
-	CHECK(fn != NULL);
-	return fn;
-}
-
-void *GC_malloc(size_t size);
-void *GC_malloc_atomic(size_t size);
-void GC_generic_malloc_many(size_t size, int kind, void **ret_list);
-
-void *GC_malloc(size_t size)
-{
-	static void *(*fn)(size_t);
-
-	if (!fn)
-		fn = (void *(*)(size_t))(uintptr_t)real("GC_malloc");
-	return call_fails() ? NULL : fn(size);
-}
-
-void *GC_malloc_atomic(size_t size)
-{
-	static void *(*fn)(size_t);
-
-	if (!fn)
-		fn = (void *(*)(size_t))(uintptr_t)real("GC_malloc_atomic");
-	return call_fails() ? NULL : fn(size);
-}
-
-void GC_generic_malloc_many(size_t size, int kind, void **ret_list)
-{
-	static void (*fn)(size_t, int, void **);
-
-	if (!fn)
-		fn = (void (*)(size_t, int, void **))(uintptr_t)real("GC_generic_malloc_many");
-	if (call_fails())
-		*ret_list = NULL;
-	else
-		fn(size, kind, ret_list);
-}
-
-static void faults_plan(size_t at, size_t count)
-{
-	atomic_store(&calls, 0);
-	atomic_store(&fail_count, count);
-	atomic_store(&fail_at, at);
-}
 
 static bool work_may_fail_with(ssize_t error, bool by_name)
 {
@@ -106,7 +38,7 @@ static bool sweep_step(ssize_t (*way)(void), size_t at, size_t count, size_t *re
 
 	faults_plan(at, count);
 	*ret_failed += way() > 0;
-	reached = atomic_load(&calls);
+	reached = faults_reached();
 	settle();
 	census_check(&before, NULL);
 	return reached >= at;

@@ -67,6 +67,13 @@ static xyl_step set_and_get(void *frame)
 	XYL_END(self->n);
 }
 
+TEST(no_future_is_an_error_and_no_crash)
+{
+	CHECK_EQ(RUN(get), -EINVAL);
+	CHECK_EQ(xyl_future_set(NULL, 1), -EINVAL);
+	CHECK_EQ(xyl_future_wait(NULL, 0), -EINVAL);
+}
+
 TEST(any_number_wait_and_an_aborted_one_leaves_the_rest)
 {
 	CHECK_EQ(RUN(set_and_get), 6);

@@ -170,6 +170,7 @@ TEST(an_end_without_a_begin_is_named)
 
 struct crowd {
 	struct xyl_frame frame;
+	struct xyl_barrier *both; /* come to it at the same time */
 	struct xyl_once **onces;
 	int (*counts)[2];
 	size_t n, i;
@@ -182,6 +183,7 @@ static xyl_step crowd(void *frame)
 
 	XYL_BEGIN(self)
 	for (self->i = 0; self->i < self->n; self->i++) {
+		XYL_AWAIT(self->r, xyl_barrier_wait(self->both));
 		XYL_AWAIT(self->r, xyl_call(attempt, .once = self->onces[self->i],
 					    .counts = self->counts[self->i]));
 		CHECK_EQ(self->r, 7);
@@ -195,6 +197,7 @@ TEST(it_is_done_once_in_two_runtimes)
 	size_t n = test_scaled(2000);
 	struct xyl_once **onces = xyl_alloc(n * sizeof(*onces));
 	int(*counts)[2] = xyl_alloc(n * sizeof(*counts));
+	struct xyl_barrier *both = xyl_barrier_new(2);
 	struct xyl_runtime *other;
 	struct xyl_task *there;
 
@@ -202,8 +205,9 @@ TEST(it_is_done_once_in_two_runtimes)
 		onces[i] = xyl_once_new();
 	CHECK_EQ(xyl_runtime_new(&other, NULL), 0);
 	CHECK_EQ(xyl_runtime_start(other), 0);
-	there = xyl_runtime_spawn(other, XYL_HERE, crowd, .onces = onces, .counts = counts, .n = n);
-	CHECK_EQ(xyl_run(crowd, .onces = onces, .counts = counts, .n = n), 0);
+	there = xyl_runtime_spawn(other, XYL_HERE, crowd, .both = both, .onces = onces,
+				  .counts = counts, .n = n);
+	CHECK_EQ(xyl_run(crowd, .both = both, .onces = onces, .counts = counts, .n = n), 0);
 	while (!xyl_is_done(there))
 		sched_yield();
 	CHECK_EQ(xyl_result(there), 0);

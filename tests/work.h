@@ -79,6 +79,7 @@ struct work {
 	struct xyl_task *ended;
 	struct xyl_future *future;
 	struct xyl_cancel *token;
+	struct xyl_actor *actor;
 	struct xyl_signals *signals;
 	struct xyl_metrics *metrics;
 	struct xyl_io *io, *peer;
@@ -87,7 +88,7 @@ struct work {
 	char *buf, *some;
 	int ends[2];
 	ssize_t links[2];
-	size_t failed;
+	size_t failed, sum;
 	ssize_t n;
 	int i;
 };
@@ -515,6 +516,65 @@ static xyl_step watching(void *frame)
 	XYL_END((ssize_t)self->failed);
 }
 
+/* Adds its messages up. */
+struct add {
+	struct xyl_frame frame;
+	int message;
+	size_t *sum;
+	ssize_t n;
+};
+
+static xyl_step add(void *frame)
+{
+	struct add *self = frame;
+
+	XYL_BEGIN(self)
+	XYL_AWAIT(self->n, xyl_call(child));
+	*self->sum += (size_t)self->message;
+	XYL_END(self->n < 0 ? self->n : 0);
+}
+
+static void actor_done(void *ends, ssize_t result)
+{
+	(void)result;
+	++*(int *)ends;
+}
+
+static struct xyl_actor *actor_start(struct work *self)
+{
+	const struct xyl_actor_options options = { .token = self->token,
+						   .idle_ns = 3600 * XYL_SEC,
+						   .done = actor_done,
+						   .arg = &self->ends[0] };
+
+	return xyl_actor_start(&options, add, .sum = &self->sum);
+}
+
+/* One without memory for the next message ends, once, and the others are told. */
+static xyl_step actors(void *frame)
+{
+	struct work *self = frame;
+
+	XYL_BEGIN(self)
+	self->token = xyl_cancel_new(NULL);
+	self->actor = self->token ? actor_start(self) : NULL;
+	if (!made(self, self->actor))
+		XYL_RETURN((ssize_t)self->failed);
+	for (self->i = 0; self->i < 3; self->i++) {
+		XYL_AWAIT(self->n, xyl_send(xyl_actor_mailbox(self->actor), &self->i));
+		if (self->n == -EPIPE)
+			self->failed++;
+		else
+			done(self, self->n, 0);
+	}
+	xyl_actor_stop(self->actor);
+	XYL_AWAIT(self->n, xyl_join(xyl_actor_task(self->actor)));
+	CHECK_EQ(self->ends[0], 1);
+	if (done(self, self->n, 0))
+		CHECK(self->failed || self->sum == 0 + 1 + 2);
+	XYL_END((ssize_t)self->failed);
+}
+
 /* Where the kernel gets no thread of its own, a splice waits for one, for ever. */
 static bool work_without_splices;
 
@@ -538,7 +598,7 @@ static xyl_step times(void *frame)
 }
 
 static xyl_async_fn *const parts[] = { tasks, tokens,  scopes,	    streams, connections, names,
-				       files, splices, submissions, times,   watching };
+				       files, splices, submissions, times,   watching,	  actors };
 
 static xyl_step work(void *frame)
 {

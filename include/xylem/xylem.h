@@ -239,7 +239,7 @@ typedef struct xyl_placement { uint32_t kind; uint32_t shard; uint64_t key; } xy
 #define XYL_STICKY(k)  ((xyl_placement){ 3, 0, (k) })	/* same key, same shard */
 #define XYL_STEALABLE  ((xyl_placement){ 4, 0, 0 })	/* any shard may take it */
 #define XYL_PREFER(n)  ((xyl_placement){ 5, (n), 0 })	/* that one, unless it is busy */
-XYL_API unsigned xyl_shard(void);			/* the caller's shard number */
+XYL_API unsigned xyl_shard(void);	/* the number of the caller's; 0 outside one */
 XYL_API unsigned xyl_shard_count(void);
 
 /* ---- scopes: tasks and roots that end together ----------------------------
@@ -249,7 +249,7 @@ XYL_API unsigned xyl_shard_count(void);
  * (join, close, next), gives -EDEADLK. */
 
 struct xyl_scope;
-XYL_API struct xyl_scope *xyl_scope_new(struct xyl_scope *parent);	/* NULL: none */
+XYL_API struct xyl_scope *xyl_scope_new(struct xyl_scope *parent);	/* parent NULL: none */
 #define xyl_scope_spawn(scope, fn, ...) \
 	xyli_spawn(scope, XYL_HERE, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__))
 
@@ -257,9 +257,11 @@ XYL_API struct xyl_scope *xyl_scope_new(struct xyl_scope *parent);	/* NULL: none
  * until the scope is detached (see there). */
 XYL_API int xyl_scope_root(struct xyl_scope *scope, void *obj);
 
-XYL_API size_t xyl_scope_count(const struct xyl_scope *scope);	/* tasks still running, children's too */
-XYL_API void xyl_scope_abort(struct xyl_scope *scope);		/* reaches child scopes too */
-XYL_OP xyl_scope_join(struct xyl_scope *scope);		/* all; 0 or the first failure */
+/* Of all its tasks that still run, its child scopes' too: how many; an abort; waiting for the
+ * last to end: 0, or the first failure. */
+XYL_API size_t xyl_scope_count(const struct xyl_scope *scope);
+XYL_API void xyl_scope_abort(struct xyl_scope *scope);
+XYL_OP xyl_scope_join(struct xyl_scope *scope);
 
 /* Takes no more, aborts all, and gives 0 when the last has ended and the roots are dropped;
  * child scopes likewise.  Neither an abort nor a bound cuts it short.  A second closer
@@ -308,9 +310,15 @@ XYL_API struct xyl_scope *xyl_scope_of(struct xyl_scope *parent, uint64_t owner)
 /* ---- futures: a result that arrives once ---------------------------------- */
 
 struct xyl_future;
+
+/* These two: any attached thread.  new: NULL, no memory.  set: -EALREADY, it has a value,
+ * which stays; -EINVAL: NULL. */
 XYL_API struct xyl_future *xyl_future_new(void);
-XYL_API int xyl_future_set(struct xyl_future *future, ssize_t value);	/* any attached thread; -EALREADY */
-XYL_OP xyl_future_get(struct xyl_future *future);	/* any number of waiters, of one runtime */
+XYL_API int xyl_future_set(struct xyl_future *future, ssize_t value);
+
+/* Its value, once it has one; any number of waiters, of one runtime (another's abort the
+ * program), and any number of threads, by xyl_future_wait.  -EINVAL: NULL. */
+XYL_OP xyl_future_get(struct xyl_future *future);
 
 /* Go on now, await the result later: the operation is handed to a task of its own.
  * An abort of the caller does not reach it; stopping the runtime does.  NULL: no
@@ -335,9 +343,9 @@ struct xyl_chan;
  * event.  NULL: no memory, or not a capacity. */
 XYL_API struct xyl_chan *xyl_chan_new(size_t elem_size, ptrdiff_t capacity);
 
-/* 0; -EPIPE: closed; -EINVAL: no channel.  The element is read before xyl_send returns (so it may be a local), and
- * a sender that failed still owns what is in it.  A receive drains what was sent before
- * the close, then gives -EPIPE; ret_elem NULL: it is dropped. */
+/* 0; -EPIPE: closed; -EINVAL: no channel.  The element is read before xyl_send returns (so
+ * it may be a local), and a sender that failed still owns what is in it.  A receive drains
+ * what was sent before the close, then gives -EPIPE; ret_elem NULL: it is dropped. */
 XYL_OP xyl_send(struct xyl_chan *chan, const void *elem);
 XYL_OP xyl_recv(struct xyl_chan *chan, void *ret_elem);
 
@@ -359,10 +367,45 @@ XYL_API size_t xyl_chan_len(const struct xyl_chan *chan);
 
 struct xyl_chan_stats {
 	uint64_t sent, received, bytes;	/* received */
-	uint64_t would_block, timed_out, canceled, closed;	/* -EAGAIN, a bound, an abort or a token, -EPIPE */
-	int64_t first_ns, last_ns;	/* xyl_now of the first send, of the last send or receive; 0: none */
+	uint64_t would_block, timed_out;	/* those that gave -EAGAIN; that a bound ended */
+	uint64_t canceled, closed;	/* that an abort or a token ended; that gave -EPIPE */
+	int64_t first_ns, last_ns;	/* xyl_now of the first send; of the last of all; 0: none */
 };
 XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *ret_stats);
+
+/* What became of the one between two looks: counts are what they went up by, first_ns and
+ * last_ns what they are now.  Any thread. */
+XYL_API void xyl_chan_stats_delta(const struct xyl_chan_stats *now, const struct xyl_chan_stats *before,
+				  struct xyl_chan_stats *ret_delta);
+
+/* An async function: what has become of a channel, sent to another one each period, and a last
+ * time at the end of the period in which it has been closed and drained: 0.  The differences
+ * add up to what xyl_chan_stats gives (less .before).  A period that was missed, for want of a
+ * receiver, is not made up for: it is in the next.  -EPIPE: out is closed; -EINVAL: no
+ * channel, another size of elements, or a negative period.
+ *
+ *	xyl_produce(scope, self->deltas, xyl_chan_deltas, .of = self->jobs, .out = self->deltas);
+ *	...
+ *	XYL_AWAIT(self->n, xyl_recv(self->deltas, &self->delta));
+ *	... xyl_rate(self->delta.stats.sent, self->delta.over_ns) ... */
+struct xyl_chan_delta {			/* the elements of out */
+	struct xyl_chan_stats stats;
+	int64_t over_ns;		/* since the one before, or the start of the task */
+};
+struct xyl_interval;
+struct xyl_chan_deltas {
+	struct xyl_frame frame;
+	const struct xyl_chan *of;
+	struct xyl_chan *out;
+	int64_t period_ns;		/* 0: a second */
+	struct xyl_chan_stats before;	/* begin there; zero: with all that ever was */
+	struct xyl_chan_delta xyli_delta;	/* private, and what follows */
+	struct xyl_interval *xyli_ticks;
+	int64_t xyli_since_ns;
+	bool xyli_over;
+	ssize_t n;
+};
+XYL_API xyl_async_fn xyl_chan_deltas;
 
 /* ---- select ----------------------------------------------------------------
  * Wait for several things at once; exactly one of them happens, the others do not
@@ -381,6 +424,8 @@ XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *
  *	done, future	what xyl_join, xyl_future_get give
  *	cancel		0
  *	ready		as xyl_poll
+ * A default happens, and so does a time-out of 0, if nothing else can happen at once.
+ *
  * Errors of the select itself: -EINVAL: no case, an unknown one, or one on a NULL task or
  * future; -EXDEV: a task or a future of another runtime.
  *
@@ -395,14 +440,16 @@ struct xyl_case {
 	unsigned events;
 	ssize_t *ret_result;
 };
-#define xyl_on_recv(ch, ...)  ((struct xyl_case){ .kind = 1, .on = (ch), .slot = __VA_ARGS__ })	/* NULL: discard */
-#define xyl_on_send(ch, ...)  ((struct xyl_case){ .kind = 2, .on = (ch), .elem = __VA_ARGS__ })
-#define xyl_on_done(...)      ((struct xyl_case){ .kind = 3, .on = __VA_ARGS__ })
-#define xyl_on_future(...)    ((struct xyl_case){ .kind = 4, .on = __VA_ARGS__ })
-#define xyl_on_cancel(...)    ((struct xyl_case){ .kind = 5, .on = __VA_ARGS__ })
-#define xyl_on_timeout(t)     ((struct xyl_case){ .kind = 6, .ns = (t) })	/* 0: if nothing else can happen */
-#define xyl_on_default()      ((struct xyl_case){ .kind = 7 })			/* likewise */
-#define xyl_on_ready(fd_, ...) ((struct xyl_case){ .kind = 8, .fd = (fd_), .events = __VA_ARGS__ })
+#define xyl_on_recv(ch, ...)	/* to NULL: it is dropped */ \
+	((struct xyl_case){ .kind = 1, .on = (ch), .slot = __VA_ARGS__ })
+#define xyl_on_send(ch, ...)	((struct xyl_case){ .kind = 2, .on = (ch), .elem = __VA_ARGS__ })
+#define xyl_on_done(...)	((struct xyl_case){ .kind = 3, .on = __VA_ARGS__ })
+#define xyl_on_future(...)	((struct xyl_case){ .kind = 4, .on = __VA_ARGS__ })
+#define xyl_on_cancel(...)	((struct xyl_case){ .kind = 5, .on = __VA_ARGS__ })
+#define xyl_on_timeout(t)	((struct xyl_case){ .kind = 6, .ns = (t) })
+#define xyl_on_default()	((struct xyl_case){ .kind = 7 })
+#define xyl_on_ready(d, ...)	/* descriptor and events, as of xyl_poll */ \
+	((struct xyl_case){ .kind = 8, .fd = (d), .events = __VA_ARGS__ })
 
 #define xyl_select(...)       xyli_select(XYLI_CASES(__VA_ARGS__), false)
 #define xyl_select_first(...) xyli_select(XYLI_CASES(__VA_ARGS__), true)
@@ -413,6 +460,24 @@ struct xyl_case {
 XYL_API ssize_t xyl_send_wait(struct xyl_chan *chan, const void *elem, int64_t ns);
 XYL_API ssize_t xyl_recv_wait(struct xyl_chan *chan, void *ret_elem, int64_t ns);
 #define xyl_select_wait(ns, ...) xyli_select_wait(XYLI_CASES(__VA_ARGS__), ns)
+
+/* ---- bounds: one word instead of a twin of every function ------------------
+ * Any operation, a compound one or an xyl_call included: past the bound, what the
+ * callee awaits gives -ECANCELED until it has returned, and the await here gives
+ * -ETIMEDOUT, or -ECANCELED for a token, which wins over the clock where both have
+ * passed.  Unlike an abort, a bound returns only when the kernel is done with
+ * the buffer, so the buffer can be used again; a result that came first wins.
+ * Regular files cannot be interrupted: there, the result of the system call under way
+ * always wins.  Releasing operations (xyl_close, xyl_scope_close) are not bounded.
+ * Bounds nest, in any order. */
+XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
+
+/* For tokens, see below.  One fired already: what is ready now; so a loop that always finds
+ * something asks xyl_cancel_is_fired.  token NULL: op is cancelled, unless its result is
+ * here already, and gives -EINVAL. */
+struct xyl_cancel;
+XYL_OP xyl_until(xyl_pending op, struct xyl_cancel *token);
+
 /* ---- tokens ---------------------------------------------------------------
  * A token says "stop" to whoever looks: once, for good, and to all below it, never to
  * what is above.  It is not an abort: nobody is cut off, a task sees it where it waits
@@ -432,7 +497,9 @@ XYL_API struct xyl_cancel *xyl_cancel_new(struct xyl_cancel *parent);
  * times, and NULL does nothing.  Costs what it wakes.  What was written before it is
  * seen by who finds the token fired. */
 XYL_API void xyl_cancel_fire(struct xyl_cancel *token);
-XYL_API bool xyl_cancel_is_fired(const struct xyl_cancel *token);	/* any thread; looks at each token above */
+
+/* Any thread.  It or one above it; looks at each of them. */
+XYL_API bool xyl_cancel_is_fired(const struct xyl_cancel *token);
 
 /* 0 once it is fired; any number of waiters, of any shard.  -EINVAL: NULL, as a failed new
  * gave it. */
@@ -479,7 +546,7 @@ XYL_API void xyl_mutex_unlock(struct xyl_mutex *mutex);
 struct xyl_semaphore;
 XYL_API struct xyl_semaphore *xyl_semaphore_new(size_t permits);
 XYL_OP xyl_semaphore_acquire(struct xyl_semaphore *semaphore, size_t n);
-XYL_API int xyl_semaphore_try_acquire(struct xyl_semaphore *semaphore, size_t n);	/* -EAGAIN */
+XYL_API int xyl_semaphore_try_acquire(struct xyl_semaphore *semaphore, size_t n); /* -EAGAIN */
 XYL_API int xyl_semaphore_release(struct xyl_semaphore *semaphore, size_t n);
 XYL_API size_t xyl_semaphore_available(struct xyl_semaphore *semaphore);
 XYL_API void xyl_semaphore_close(struct xyl_semaphore *semaphore);
@@ -543,37 +610,22 @@ XYL_API void xyl_watch_close(struct xyl_watch *watch);
  * `capacity` messages are kept, and a receiver that fell behind them is given, once, the
  * number of those it missed (> 0, and nothing in *ret_elem), then goes on with the oldest
  * kept.  0: a message, of which ret_elem NULL takes no copy; -EPIPE: closed, and all has
- * been received; -EBUSY: another task waits with this receiver.  One that is let go of is
- * gone: nobody unsubscribes.  After Tokio's broadcast. */
+ * been received; -EAGAIN (a try): nothing is there; -EBUSY: another task waits with this
+ * receiver.  A receiver that is let go of is gone: nobody unsubscribes.  After Tokio's
+ * broadcast. */
 struct xyl_broadcast;
 struct xyl_receiver;
 XYL_API struct xyl_broadcast *xyl_broadcast_new(size_t elem_size, size_t capacity);
-XYL_API int xyl_broadcast_send(struct xyl_broadcast *broadcast, const void *elem);	/* 0, -EPIPE */
+XYL_API int xyl_broadcast_send(struct xyl_broadcast *broadcast, const void *elem);
 XYL_API struct xyl_receiver *xyl_broadcast_subscribe(struct xyl_broadcast *broadcast);
 XYL_OP xyl_broadcast_recv(struct xyl_receiver *receiver, void *ret_elem);
-XYL_API ssize_t xyl_broadcast_try_recv(struct xyl_receiver *receiver, void *ret_elem);	/* -EAGAIN */
+XYL_API ssize_t xyl_broadcast_try_recv(struct xyl_receiver *receiver, void *ret_elem);
 XYL_API void xyl_broadcast_close(struct xyl_broadcast *broadcast);
-
-/* ---- bounds: one word instead of a twin of every function ------------------
- * Any operation, a compound one or an xyl_call included: past the bound, what the
- * callee awaits gives -ECANCELED until it has returned, and the await here gives
- * -ETIMEDOUT, or -ECANCELED for a token, which wins over the clock where both have
- * passed.  Unlike an abort, a bound returns only when the kernel is done with
- * the buffer, so the buffer can be used again; a result that came first wins.
- * Regular files cannot be interrupted: there, the result of the system call under way
- * always wins.  Releasing operations (xyl_close, xyl_scope_close) are not bounded.
- * Bounds nest, in any order. */
-XYL_OP xyl_within(xyl_pending op, int64_t ns);		/* 0: what is ready now */
-
-/* token fired already: what is ready now; so a loop that always finds something asks
- * xyl_cancel_is_fired.  token NULL: op is cancelled, unless its result is here already,
- * and gives -EINVAL. */
-XYL_OP xyl_until(xyl_pending op, struct xyl_cancel *token);
 
 /* ---- time -----------------------------------------------------------------
  * A sleep never ends early.  A negative time has passed already. */
 
-XYL_API int64_t xyl_now(void);			/* the turn's clock; the real one outside a task */
+XYL_API int64_t xyl_now(void);	/* any thread: in a task the turn's clock, else the real one */
 XYL_OP xyl_sleep(int64_t ns);
 XYL_OP xyl_sleep_until(int64_t when);
 
@@ -604,7 +656,8 @@ XYL_OP xyl_sleep_until(int64_t when);
  * runtime has ticked it before. */
 enum xyl_missed { XYL_BURST, XYL_DELAY, XYL_SKIP };
 struct xyl_interval;
-XYL_API struct xyl_interval *xyl_interval_new(int64_t first, int64_t period_ns, enum xyl_missed missed);
+XYL_API struct xyl_interval *xyl_interval_new(int64_t first, int64_t period_ns,
+					      enum xyl_missed missed);
 XYL_OP xyl_interval_tick(struct xyl_interval *interval);	/* 1 or more */
 XYL_API void xyl_interval_reset(struct xyl_interval *interval);
 
@@ -672,6 +725,200 @@ struct xyl_runtime;
 XYL_API int xyl_clock_hold(struct xyl_runtime *rt);
 XYL_API int xyl_clock_move(struct xyl_runtime *rt, int64_t ns);
 XYL_API int xyl_clock_release(struct xyl_runtime *rt);
+
+/* ---- streams ----------------------------------------------------------------
+ * A stream is an async function that is called once for each element, and keeps its frame
+ * in between.  The frame begins with struct xyl_stream; the function writes an element to
+ * where stream.elem points and returns 1, or it returns 0, the end, or an error:
+ *
+ *	struct count {
+ *		struct xyl_stream stream;	always first
+ *		long i, to;
+ *	};
+ *
+ *	static xyl_step count(void *frame)
+ *	{
+ *		struct count *self = frame;
+ *
+ *		XYL_BEGIN(&self->stream)
+ *		if (self->i == self->to)
+ *			XYL_RETURN(0);
+ *		*(long *)self->stream.elem = self->i++;
+ *		XYL_END(1);
+ *	}
+ *
+ * and xyl_stream_new(sizeof(long), count, .to = 10) is the stream of 0 to 9.  It may await
+ * what it likes, other streams too: each of those below is such a function.
+ *
+ * Nothing happens before somebody pulls.  An element that is there already costs no
+ * allocation and no wait, however many streams it passes through (but for an array for each
+ * of chunks, and a change of tasks in merge).  An end is for good:
+ * the function is not called again.  An error is not: the next pull is a new attempt, and
+ * those below have lost nothing by it.  So a pull may be bounded, or its task aborted, and
+ * another go on: none of those below takes an element from the one under it before it can
+ * keep it or hand it on.
+ *
+ * Any attached thread may make one; one task at a time pulls it.  A stream keeps what it
+ * was made of, and an element only until it has handed it on.  One that nobody holds is
+ * garbage: there is nothing to close.
+ *
+ * NULL: no memory.  A stream made of NULL is NULL, and pulling NULL gives -EINVAL, so that
+ * a chain of them is checked once, if at all.
+ *
+ * After the generators of CLU (1975) and the streams of SICP; the cases are tau's. */
+
+struct xyl_stream {
+	struct xyl_frame frame;
+	void *elem;			/* where the element is to go */
+	const void *in;			/* xyl_stream_then: the element that came */
+	size_t elem_size;
+};
+
+#define xyl_stream_new(elem_size, fn, ...) \
+	xyli_stream_new(XYLI_STREAM_FN(fn), XYLI_STREAM(elem_size, fn, __VA_ARGS__))
+
+/* 1: an element.  0: the end.  -EBUSY: a task is at it already.  Whatever else the stream
+ * says.  Like any operation's, ret_elem is in the frame or in other collected memory. */
+XYL_OP xyl_stream_next(struct xyl_stream *stream, void *ret_elem);
+
+/* Sources: what is in an array (it is not copied); what a channel receives, to the end when
+ * it is closed. */
+XYL_API struct xyl_stream *xyl_stream_of_array(const void *elems, size_t count, size_t elem_size);
+XYL_API struct xyl_stream *xyl_stream_of_chan(struct xyl_chan *chan);
+
+/* What a handle reads, from where it stands: elements are struct xyl_bytes, in collected
+ * memory that no other element shares, though it may be of one block: whoever keeps a line
+ * keeps up to 16 KiB, or xyl_strdup's it.
+ *	blocks	up to `size` bytes (not 0), as they come
+ *	lines	without the newline, with a NUL in its place.  A last line needs no newline.
+ *		One of more than `max` bytes (0: 1 MiB): -EMSGSIZE, from then on.
+ * They read ahead of what they have given; what a bound or an abort cut short is not lost. */
+struct xyl_bytes {
+	char *bytes;
+	size_t len;
+};
+struct xyl_io;
+XYL_API struct xyl_stream *xyl_stream_blocks(struct xyl_io *io, size_t size);
+XYL_API struct xyl_stream *xyl_stream_lines(struct xyl_io *io, size_t max);
+
+/* Made of another one, by functions that do not await.  They are given arg, and must not keep
+ * the element beyond the call.
+ *	map		one for one
+ *	filter		those for which fn is true
+ *	filter_map	fn returns 1: an element, 0: none, or an error, which is passed on
+ *	take_while	up to the first for which fn is false, which is dropped
+ *	take, skip	no more than n; all but the first n */
+XYL_API struct xyl_stream *xyl_stream_map(struct xyl_stream *from, size_t elem_size,
+		void (*fn)(void *ret_elem, const void *elem, void *arg), void *arg);
+XYL_API struct xyl_stream *xyl_stream_filter(struct xyl_stream *from,
+		bool (*fn)(const void *elem, void *arg), void *arg);
+XYL_API struct xyl_stream *xyl_stream_filter_map(struct xyl_stream *from, size_t elem_size,
+		int (*fn)(void *ret_elem, const void *elem, void *arg), void *arg);
+XYL_API struct xyl_stream *xyl_stream_take_while(struct xyl_stream *from,
+		bool (*fn)(const void *elem, void *arg), void *arg);
+XYL_API struct xyl_stream *xyl_stream_take(struct xyl_stream *from, size_t n);
+XYL_API struct xyl_stream *xyl_stream_skip(struct xyl_stream *from, size_t n);
+
+/* filter_map with a function that may await.  It is made as with xyl_stream_new, finds each
+ * element at stream.in, and is called anew with the same one if it gave -ECANCELED. */
+#define xyl_stream_then(from, elem_size, fn, ...) \
+	xyli_stream_then(from, xyl_stream_new(elem_size, fn, __VA_ARGS__))
+
+/* n at a time: elements are struct xyl_array, each with memory of its own; the last may have
+ * fewer. */
+struct xyl_array {
+	void *elems;
+	size_t count, room;
+};
+XYL_API struct xyl_stream *xyl_stream_chunks(struct xyl_stream *from, size_t n);
+
+/* One of each, as long as both have one: the left one at the start of an element of
+ * elem_size, the right one at right_offset.  NULL if they overlap, too. */
+XYL_API struct xyl_stream *xyl_stream_zip(struct xyl_stream *left, struct xyl_stream *right,
+					  size_t elem_size, size_t right_offset);
+
+/* Of two streams of one elem_size (else NULL) what comes first; in turn, if both have some.
+ * From the first pull on two tasks of the scope do the pulling, each one element ahead; they
+ * end with the streams, or with the scope, after which pulling gives -ECANCELED.  They do
+ * not end because nobody pulls any more: close the scope. */
+XYL_API struct xyl_stream *xyl_stream_merge(struct xyl_scope *scope,
+					    struct xyl_stream *left, struct xyl_stream *right);
+
+/* Consumers.  Each pulls until the end, and gives the first error, its own or fn's.
+ *	collect		appends to an array, which holds what came before an error, too; how
+ *			many.  The array is to be zero at first, and in collected memory.
+ *	fold		fn(acc, elem), which does not await, gives 0 or an error; 0.  fn NULL:
+ *			the elements are dropped
+ *	for_each	an async function, made and called as with xyl_stream_then; 0 */
+XYL_OP xyl_stream_collect(struct xyl_stream *stream, struct xyl_array *array);
+XYL_OP xyl_stream_fold(struct xyl_stream *stream, void *acc,
+		       int (*fn)(void *acc, const void *elem));
+#define xyl_stream_for_each(stream, fn, ...) \
+	xyl_stream_fold(xyl_stream_then(stream, 0, fn, __VA_ARGS__), NULL, NULL)
+
+/* ---- actors -----------------------------------------------------------------
+ * An actor is a mailbox and a task that calls an async function for each message that comes,
+ * one after the other.  The function's frame has a member `message`, of any type, which is
+ * the size of what the mailbox takes; its other arguments are those of xyl_actor_start, the
+ * same for each message: what an actor remembers hangs off one of them.
+ *
+ *	struct deposit {
+ *		struct xyl_frame frame;
+ *		long message;
+ *		struct account *account;
+ *	};
+ *
+ *	static xyl_step deposit(void *frame)
+ *	{
+ *		struct deposit *self = frame;
+ *
+ *		XYL_BEGIN(self)
+ *		self->account->balance += self->message;
+ *		XYL_END(0);
+ *	}
+ *
+ *	self->actor = xyl_actor_start(NULL, deposit, .account = self->account);
+ *	XYL_AWAIT(self->n, xyl_send(xyl_actor_mailbox(self->actor), &self->amount));
+ *
+ * The function returns 0: on to the next message.  Anything else ends the actor with that.
+ * It ends, too, and its result is
+ *	0		xyl_actor_stop: what had been sent before is handled first
+ *	-ETIMEDOUT	it has waited idle_ns in vain (what was sent meanwhile is handled)
+ *	-ECANCELED	its token was fired, or its task aborted: no further message is taken,
+ *			and what the function awaits gives -ECANCELED
+ *	-ENOMEM		no message is lost by that: none is taken before there is a frame for it
+ * Whatever its end, its mailbox is closed then, so that senders get -EPIPE, and after that
+ * `done` is called, once, on its shard, by its task; it may not await, but spawn, and start
+ * another actor in this one's stead.  What is left in the mailbox is garbage with it.
+ *
+ * An actor that nobody holds goes on; one that nobody can send to any more waits until its
+ * idle_ns, its token, its scope or its runtime ends it.  Given NULL, as a failed start gave
+ * it, stop does nothing, and the others give NULL.
+ *
+ * After Hewitt, Bishop and Steiger, "A Universal Modular ACTOR Formalism" (1973). */
+
+struct xyl_actor;
+struct xyl_actor_options {
+	struct xyl_scope *scope;	/* of its task; NULL: none */
+	struct xyl_cancel *token;	/* NULL: none */
+	ptrdiff_t mailbox;		/* capacity, as of a channel; 0: 64 */
+	int64_t idle_ns;		/* 0: it waits for ever */
+	void (*done)(void *arg, ssize_t result);
+	void *arg;
+};
+
+/* options NULL: all is 0; they are copied.  Called as xyl_spawn.  NULL: as with xyl_spawn, or
+ * idle_ns is negative, or mailbox is no capacity; then `done` is not called. */
+#define xyl_actor_start(options, fn, ...)				\
+	xyli_actor_start(options, XYLI_FN(fn), XYLI_FRAME(fn, __VA_ARGS__),	\
+			 offsetof(struct fn, message), sizeof(((struct fn *)0)->message))
+
+/* Any attached thread. */
+XYL_API struct xyl_chan *xyl_actor_mailbox(const struct xyl_actor *actor);
+XYL_API struct xyl_task *xyl_actor_task(const struct xyl_actor *actor);	/* to join, abort, select */
+XYL_API void xyl_actor_stop(struct xyl_actor *actor);	/* closes the mailbox; any number of times */
+
+XYL_API struct xyl_actor *xyl_actor_self(void);	/* whose message the caller handles; NULL: none's */
 
 /* ---- signals ---------------------------------------------------------------
  * A subscription: while it is open, these signals no longer do what they did, but are
@@ -742,12 +989,13 @@ XYL_API struct xyl_io *xyl_io_from_fd(int fd);
 XYL_API int xyl_io_fd(const struct xyl_io *io);	/* -EBADF once closed */
 
 /* Wakes its waiters with -ECANCELED, waits until the kernel has let go of every
- * operation (but not of what xyl_write_zc gave it), then closes.  A socket with an operation under way is shut down first, for
- * whoever else shares it, too.  Runs to its end in an aborted task as well.  0, or the
- * error of close(2); -ENOTRECOVERABLE: the ring has failed with an operation of this
- * handle's, which stays open, or the kernel might find another file there.  A handle that
- * nobody holds is closed after a collection and counted in xyl_stats.handles_dropped: that
- * is a bug to mend, and the check build says on stderr who made it. */
+ * operation (but not of what xyl_write_zc gave it), then closes.  A socket with an
+ * operation under way is shut down first, for whoever else shares it, too.  Runs to its
+ * end in an aborted task as well.  0, or the error of close(2); -ENOTRECOVERABLE: the ring
+ * has failed with an operation of this handle's, which stays open, or the kernel might find
+ * another file there.  A handle that nobody holds is closed after a collection and counted
+ * in xyl_stats.handles_dropped: that is a bug to mend, and the check build says on stderr
+ * who made it. */
 XYL_OP xyl_close(struct xyl_io *io);
 
 XYL_OP xyl_read(struct xyl_io *io, void *buf, size_t len);	/* 0: end */
@@ -774,7 +1022,7 @@ XYL_OP xyl_write_zc(struct xyl_io *io, const void *buf, size_t len);
  * of reads may be mixed, on a stream: of datagrams that have come meanwhile the other kind
  * sees no bounds.  A socket that was read so is held by the kernel until it is closed. */
 XYL_OP xyl_read_some(struct xyl_io *io, char **ret_bytes);
-XYL_API void xyl_read_done(const char *bytes);	/* from a task of that shard; else it does nothing */
+XYL_API void xyl_read_done(const char *bytes);	/* in a task of that shard; else nothing */
 
 /* Moves up to len bytes inside the kernel, from the one handle's stream to the other's; how
  * many it were, 0: the end.  One of the two must be a pipe: -EINVAL.  It is a read of
@@ -783,8 +1031,9 @@ XYL_API void xyl_read_done(const char *bytes);	/* from a task of that shard; els
  * their number. */
 XYL_OP xyl_splice(struct xyl_io *from, struct xyl_io *to, size_t len);
 
-XYL_OP xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode);	/* O_CLOEXEC added */
-XYL_OP xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset);	/* offset < 0: -EINVAL */
+/* As open(2), with O_CLOEXEC; as pread(2) and pwrite(2), an offset below 0 being -EINVAL. */
+XYL_OP xyl_open(struct xyl_io **ret_io, const char *path, int flags, mode_t mode);
+XYL_OP xyl_read_at(struct xyl_io *io, void *buf, size_t len, int64_t offset);
 XYL_OP xyl_write_at(struct xyl_io *io, const void *buf, size_t len, int64_t offset);
 XYL_OP xyl_fsync(struct xyl_io *io);
 
@@ -876,133 +1125,6 @@ struct xyl_submission {
 };
 XYL_OP xyl_submit_linked(const struct xyl_submission chain[], size_t n, ssize_t ret_results[]);
 
-/* ---- streams ----------------------------------------------------------------
- * A stream is an async function that is called once for each element, and keeps its frame
- * in between.  The frame begins with struct xyl_stream; the function writes an element to
- * where stream.elem points and returns 1, or it returns 0, the end, or an error:
- *
- *	struct count {
- *		struct xyl_stream stream;	always first
- *		long i, to;
- *	};
- *
- *	static xyl_step count(void *frame)
- *	{
- *		struct count *self = frame;
- *
- *		XYL_BEGIN(&self->stream)
- *		if (self->i == self->to)
- *			XYL_RETURN(0);
- *		*(long *)self->stream.elem = self->i++;
- *		XYL_END(1);
- *	}
- *
- * and xyl_stream_new(sizeof(long), count, .to = 10) is the stream of 0 to 9.  It may await
- * what it likes, other streams too: each of those below is such a function.
- *
- * Nothing happens before somebody pulls.  An element that is there already costs no
- * allocation and no wait, however many streams it passes through.  An end is for good:
- * the function is not called again.  An error is not: the next pull is a new attempt, and
- * those below have lost nothing by it.  So a pull may be bounded, or its task aborted, and
- * another go on: none of those below takes an element from the one under it before it can
- * keep it or hand it on.
- *
- * Any attached thread may make one; one task at a time pulls it.  A stream keeps what it
- * was made of, and an element only until it has handed it on.  One that nobody holds is
- * garbage: there is nothing to close.
- *
- * NULL: no memory.  A stream made of NULL is NULL, and pulling NULL gives -EINVAL, so that
- * a chain of them is checked once, if at all.
- *
- * After the generators of CLU (1975) and the streams of SICP; the cases are tau's. */
-
-struct xyl_stream {
-	struct xyl_frame frame;
-	void *elem;			/* where the element is to go */
-	const void *in;			/* xyl_stream_then: the element that came */
-	size_t elem_size;
-};
-
-#define xyl_stream_new(elem_size, fn, ...) \
-	xyli_stream_new(XYLI_STREAM_FN(fn), XYLI_STREAM(elem_size, fn, __VA_ARGS__))
-
-/* 1: an element.  0: the end.  -EBUSY: a task is at it already.  Whatever else the stream
- * says.  Like any operation's, ret_elem is in the frame or in other collected memory. */
-XYL_OP xyl_stream_next(struct xyl_stream *stream, void *ret_elem);
-
-/* Sources: what is in an array (it is not copied); what a channel receives, to the end when
- * it is closed. */
-XYL_API struct xyl_stream *xyl_stream_of_array(const void *elems, size_t count, size_t elem_size);
-XYL_API struct xyl_stream *xyl_stream_of_chan(struct xyl_chan *chan);
-
-/* What a handle reads, from where it stands: elements are struct xyl_bytes, in collected
- * memory that no other element shares, though it may be of one block: whoever keeps a line
- * keeps up to 16 KiB, or xyl_strdup's it.
- *	blocks	up to `size` bytes (not 0), as they come
- *	lines	without the newline, with a NUL in its place.  A last line needs no newline.
- *		One of more than `max` bytes (0: 1 MiB): -EMSGSIZE, from then on.
- * They read ahead of what they have given; what a bound or an abort cut short is not lost. */
-struct xyl_bytes {
-	char *bytes;
-	size_t len;
-};
-XYL_API struct xyl_stream *xyl_stream_blocks(struct xyl_io *io, size_t size);
-XYL_API struct xyl_stream *xyl_stream_lines(struct xyl_io *io, size_t max);
-
-/* Made of another one, by functions that do not await.  They are given arg, and must not keep
- * the element beyond the call.
- *	map		one for one
- *	filter		those for which fn is true
- *	filter_map	fn returns 1: an element, 0: none, or an error, which is passed on
- *	take_while	up to the first for which fn is false, which is dropped
- *	take, skip	no more than n; all but the first n */
-XYL_API struct xyl_stream *xyl_stream_map(struct xyl_stream *from, size_t elem_size,
-		void (*fn)(void *ret_elem, const void *elem, void *arg), void *arg);
-XYL_API struct xyl_stream *xyl_stream_filter(struct xyl_stream *from,
-		bool (*fn)(const void *elem, void *arg), void *arg);
-XYL_API struct xyl_stream *xyl_stream_filter_map(struct xyl_stream *from, size_t elem_size,
-		int (*fn)(void *ret_elem, const void *elem, void *arg), void *arg);
-XYL_API struct xyl_stream *xyl_stream_take_while(struct xyl_stream *from,
-		bool (*fn)(const void *elem, void *arg), void *arg);
-XYL_API struct xyl_stream *xyl_stream_take(struct xyl_stream *from, size_t n);
-XYL_API struct xyl_stream *xyl_stream_skip(struct xyl_stream *from, size_t n);
-
-/* filter_map with a function that may await.  It is made as with xyl_stream_new, finds each
- * element at stream.in, and is called anew with the same one if it gave -ECANCELED. */
-#define xyl_stream_then(from, elem_size, fn, ...) \
-	xyli_stream_then(from, xyl_stream_new(elem_size, fn, __VA_ARGS__))
-
-/* n at a time: elements are struct xyl_array, each with memory of its own; the last may have
- * fewer. */
-struct xyl_array {
-	void *elems;
-	size_t count, room;
-};
-XYL_API struct xyl_stream *xyl_stream_chunks(struct xyl_stream *from, size_t n);
-
-/* One of each, as long as both have one: the left one at the start of an element of
- * elem_size, the right one at right_offset.  NULL if they overlap, too. */
-XYL_API struct xyl_stream *xyl_stream_zip(struct xyl_stream *left, struct xyl_stream *right,
-					  size_t elem_size, size_t right_offset);
-
-/* Of two streams of one elem_size (else NULL) what comes first; in turn, if both have some.
- * From the first pull on two tasks of the scope do the pulling, each one element ahead; they
- * end with the streams, or with the scope, after which pulling gives -ECANCELED.  They do
- * not end because nobody pulls any more: close the scope. */
-XYL_API struct xyl_stream *xyl_stream_merge(struct xyl_scope *scope,
-					    struct xyl_stream *left, struct xyl_stream *right);
-
-/* Consumers.  Each pulls until the end, and gives the first error, its own or fn's.
- *	collect		appends to an array, which holds what came before an error, too; how
- *			many.  The array is to be zero at first, and in collected memory.
- *	fold		fn(acc, elem), which does not await, 0 or an error; 0
- *	for_each	an async function, made and called as with xyl_stream_then; 0 */
-XYL_OP xyl_stream_collect(struct xyl_stream *stream, struct xyl_array *array);
-XYL_OP xyl_stream_fold(struct xyl_stream *stream, void *acc,
-		       int (*fn)(void *acc, const void *elem));
-#define xyl_stream_for_each(stream, fn, ...) \
-	xyl_stream_fold(xyl_stream_then(stream, 0, fn, __VA_ARGS__), NULL, NULL)
-
 /* ---- threads ----------------------------------------------------------------
  * A thread that the library did not start attaches before it touches any of this,
  * and detaches before it ends (a thread that forgets is detached as it exits, after the
@@ -1011,8 +1133,10 @@ XYL_OP xyl_stream_fold(struct xyl_stream *stream, void *acc,
 
 XYL_API int xyl_thread_attach(void);		/* -EALREADY, -ENOMEM */
 XYL_API int xyl_thread_detach(void);		/* -ESRCH: not attached; -EBUSY: it runs a shard */
-XYL_API ssize_t xyl_future_wait(struct xyl_future *future, int64_t ns);	/* blocks; ns < 0: for ever; -ETIMEDOUT;
-									 * -EDEADLK from a task */
+
+/* Blocks until it has a value, for ns at most; ns < 0: for ever.  -ETIMEDOUT; -EDEADLK: on a
+ * thread that runs a shard; -EINVAL: NULL. */
+XYL_API ssize_t xyl_future_wait(struct xyl_future *future, int64_t ns);
 
 /* ---- runtime ------------------------------------------------------------------ */
 
@@ -1021,10 +1145,11 @@ struct xyl_config {
 	unsigned ring_entries;		/* 0: 1024; else a power of two up to 32768 */
 	unsigned turn_budget;		/* 0: 64 tasks resumed before the ring is looked at */
 	unsigned sqpoll_idle_ms;	/* 0: no SQPOLL */
-	unsigned task_limit;		/* 0: none; tasks in flight, beyond which a spawn gives NULL */
+	unsigned task_limit;		/* 0: none; so many in flight, and a spawn gives NULL */
 	size_t heap_start_bytes;	/* 0: 64 MiB of address space, touched as it is used */
-	size_t gc_floor_bytes;		/* 0: 4 MiB allocated between two collections, at least; process-wide, too */
-	size_t heap_limit_bytes;	/* 0: none.  The heap is the process's: the last one set counts */
+	size_t gc_floor_bytes;		/* 0: 4 MiB allocated between two collections, at least */
+	size_t heap_limit_bytes;	/* 0: none.  The heap is the process's: of this, and of */
+					/* the floor, the last one set counts */
 	int64_t quiesce_ns;		/* 0: 5 s; for xyl_run's own stop, and as a thread ends */
 	bool busy;			/* spin rather than sleep */
 };
@@ -1049,7 +1174,7 @@ struct xyl_stats {			/* readable after the runtime has stopped */
 	uint64_t adopted_rights;	/* likewise, all that came with one message */
 	uint64_t adopted_connects;	/* closed with its handle */
 	uint64_t adopted_zero_copies;	/* taken on: it is sent, or the stream is broken */
-	uint64_t adopted_buffers;	/* provided ones whose bytes nobody read: back in the ring */
+	uint64_t adopted_buffers;	/* provided, and nobody read them: back in the ring */
 };
 
 /* Start with defaults, run one async function as the first task on this thread,
@@ -1065,7 +1190,7 @@ struct xyl_stats {			/* readable after the runtime has stopped */
  * first owns it from then on, and must not end before it is stopped. */
 struct xyl_runtime;
 XYL_API int xyl_runtime_new(struct xyl_runtime **ret_rt, const struct xyl_config *config);
-XYL_API int xyl_runtime_start(struct xyl_runtime *rt);	/* -EBUSY: driven, started or stopped before */
+XYL_API int xyl_runtime_start(struct xyl_runtime *rt);	/* -EBUSY: not the first thing done to it */
 
 /* Readable: time to drive.  Owned by rt.  Best asked for before the first drive: only
  * then can the ring be made for it (afterwards, on Linux 6.18, completions of eventfds
@@ -1097,8 +1222,10 @@ XYL_API int xyl_runtime_drive(struct xyl_runtime *rt, unsigned turns);
  * go; if it had nothing left, 0.  -EDEADLK: from inside
  * a runtime; -EBUSY: another thread drives this one, by hand or by xyl_run. */
 XYL_API int xyl_runtime_stop(struct xyl_runtime *rt, int64_t deadline_ns);
+
+/* Any thread, any time. */
 XYL_API void xyl_runtime_stats(const struct xyl_runtime *rt, struct xyl_stats *ret_stats);
-XYL_API struct xyl_runtime *xyl_runtime_self(void);	/* the one that runs the calling task */
+XYL_API struct xyl_runtime *xyl_runtime_self(void);	/* that runs the caller; NULL: none does */
 
 /* ---- watching it run --------------------------------------------------------
  * Statistics are counts, which only go up, and levels. */
@@ -1119,7 +1246,7 @@ enum xyl_metric { XYL_COUNT, XYL_LEVEL };
 XYL_API struct xyl_metrics *xyl_metrics_new(void);	/* NULL: no memory */
 XYL_API int xyl_metrics_add_runtime(struct xyl_metrics *metrics, const char *name,
 				    const struct xyl_runtime *rt);
-XYL_API int xyl_metrics_add_heap(struct xyl_metrics *metrics, const char *name);	/* the process's */
+XYL_API int xyl_metrics_add_heap(struct xyl_metrics *metrics, const char *name);
 XYL_API int xyl_metrics_add_chan(struct xyl_metrics *metrics, const char *name,
 				 const struct xyl_chan *chan);
 
@@ -1142,7 +1269,7 @@ struct xyl_monitor {
 	struct xyl_metrics *metrics;	/* NULL: this "runtime" and the "heap" */
 	struct xyl_io *to;
 	int64_t period_ns;		/* 0: a second */
-	bool live;			/* a screenful for a terminal, what is not zero, rather than JSON */
+	bool live;			/* not JSON: a screenful for a terminal of what is not 0 */
 	struct xyli_monitoring *xyli_own;	/* private, and the next */
 	ssize_t n;
 };
@@ -1211,13 +1338,17 @@ XYL_API struct xyl_stream *xyli_stream_then(struct xyl_stream *from, struct xyl_
 XYL_OP xyli_call(const struct xyli_fn *fn, const void *init);
 XYL_API struct xyl_task *xyli_produce(struct xyl_scope *scope, struct xyl_chan *chan,
 				      const struct xyli_fn *fn, const void *init);
+XYL_API struct xyl_actor *xyli_actor_start(const struct xyl_actor_options *options,
+					   const struct xyli_fn *fn, const void *init,
+					   size_t message_offset, size_t message_size);
 XYL_OP xyli_select(const struct xyl_case *cases, size_t n, bool first);
 XYL_API ssize_t xyli_select_wait(const struct xyl_case *cases, size_t n, int64_t ns);
 XYL_API struct xyl_task *xyli_spawn(struct xyl_scope *scope, xyl_placement placement,
 				    const struct xyli_fn *fn, const void *init);
 XYL_API struct xyl_task *xyli_runtime_spawn(struct xyl_runtime *rt, xyl_placement placement,
 					    const struct xyli_fn *fn, const void *init);
-XYL_API ssize_t xyli_run(const struct xyl_config *config, const struct xyli_fn *fn, const void *init);
+XYL_API ssize_t xyli_run(const struct xyl_config *config, const struct xyli_fn *fn,
+			 const void *init);
 XYL_API xyl_step xyli_where(struct xyl_frame *frame, const char *file);
 XYL_API _Noreturn void xyli_bad_resume(const struct xyl_frame *frame);
 
