@@ -137,7 +137,7 @@ static bool view_add(struct xyli_report *report, const struct xyli_source *sourc
 	return ok && report_add(report, "\n");
 }
 
-/* ---- all of them ------------------------------------------------------------------------------ */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 int xyli_report_lines(struct xyli_report *report, const struct xyl_metrics *metrics, bool is_last)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Row 3: abort from anywhere.  Cleanup runs once, whoever asked, whenever, however often;
+ * Abort from anywhere.  Cleanup runs once, whoever asked, whenever, however often;
  * aborting what is finished does nothing.
  */
 #include <errno.h>
@@ -366,7 +366,7 @@ TEST(a_task_that_many_threads_abort_at_once_is_aborted_once)
 	census_check(&before, rt);
 }
 
-/* ---- nothing is left ------------------------------------------------------------------------------ */
+/* ---- nothing is left ------------------------------------------------------------------------- */
 
 struct count_in_frame {
 	struct xyl_frame frame;
@@ -387,7 +387,6 @@ static xyl_step count_in_frame(void *frame)
 	XYL_END(0);
 }
 
-/* Row 40. */
 TEST(ten_thousand_aborts_leave_no_roots)
 {
 	struct driven driven = drive_begin(NULL);

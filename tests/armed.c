@@ -208,7 +208,7 @@ TEST(what_is_ready_now_is_had_within_no_time)
 	line_end(&line);
 }
 
-/* ---- looking at it ----------------------------------------------------------------------------- */
+/* ---- looking at it --------------------------------------------------------------------------- */
 
 TEST(a_dump_names_what_a_reader_waits_for)
 {

@@ -309,7 +309,7 @@ TEST(closing_a_handle_ends_its_chains_and_nothing_else)
 	drive_end(&driven);
 }
 
-/* ---- no memory for slots ---------------------------------------------------------------------- */
+/* ---- no memory for slots --------------------------------------------------------------------- */
 
 static bool memory_is_out;
 

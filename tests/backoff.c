@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Row 27: back-off: doubling, cap, jitter, tries, deadline. */
+/* Back-off: doubling, cap, jitter, tries, deadline. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Barriers: nobody goes on before all have come. */
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Row 26: xyl_within. */
+/* xyl_within: a bound by the clock. */
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -139,7 +139,7 @@ TEST(of_two_bounds_on_one_await_the_first_to_pass_ends_it)
 	CHECK_EQ(RUN(bound_twice, .sleep_ns = 0, .inner_ns = LONG_NS, .outer_ns = LONG_NS), 0);
 }
 
-/* ---- over a call -------------------------------------------------------------------------------- */
+/* ---- over a call ----------------------------------------------------------------------------- */
 
 /* Whatever becomes of its awaits, it succeeds. */
 struct bound_call {
@@ -251,7 +251,7 @@ TEST(a_callee_that_does_not_wait_is_not_cut_and_its_errors_are_its_own)
 	CHECK_EQ(RUN(bound_give), 0);
 }
 
-/* ---- a result that came first ------------------------------------------------------------------------- */
+/* ---- a result that came first ---------------------------------------------------------------- */
 
 struct wait_for {
 	struct xyl_frame frame;
@@ -340,7 +340,7 @@ TEST(an_abort_between_the_bound_and_its_result_wins)
 	drive_end(&driven);
 }
 
-/* ---- what it was waiting for goes on -------------------------------------------------------------------- */
+/* ---- what it was waiting for goes on --------------------------------------------------------- */
 
 struct sleep_and_give {
 	struct xyl_frame frame;
@@ -388,7 +388,7 @@ TEST(what_a_bounded_await_waited_for_goes_on)
 	CHECK_EQ(RUN(bound_join), 8);
 }
 
-/* ---- I/O --------------------------------------------------------------------------------------------------- */
+/* ---- I/O ------------------------------------------------------------------------------------- */
 
 struct bound_read {
 	struct xyl_frame frame;
@@ -486,7 +486,7 @@ TEST(close_is_not_bounded)
 	CHECK_EQ(test_fd_count(), fds_before);
 }
 
-/* ---- misuse ------------------------------------------------------------------------------------------------------ */
+/* ---- misuse ---------------------------------------------------------------------------------- */
 
 static void bound_outside(void *unused)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Broadcasts: every receiver gets every message, or is told how many it missed. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

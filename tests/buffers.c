@@ -102,7 +102,7 @@ TEST(bytes_in_a_frame_are_kept_until_the_task_ends)
 	lender_end(&lender);
 }
 
-/* ---- what is dropped dies --------------------------------------------------------------------- */
+/* ---- what is dropped dies -------------------------------------------------------------------- */
 
 static void borrow_many(const struct lender *lender)
 {
@@ -257,7 +257,7 @@ TEST(a_weak_reference_does_not_lead_to_a_buffer_that_was_dropped)
 	lender_end(&lender);
 }
 
-/* ---- another thread collects ------------------------------------------------------------------ */
+/* ---- another thread collects ----------------------------------------------------------------- */
 
 /* In the check build it waits until the shard's thread is parked. */
 static void *collect_there(void *arg)
@@ -293,7 +293,7 @@ TEST(another_threads_collection_finds_what_was_dropped)
 	lender_end(&lender);
 }
 
-/* ---- giving back ---------------------------------------------------------------------------------- */
+/* ---- giving back ----------------------------------------------------------------------------- */
 
 TEST(a_returned_buffer_is_the_kernels_again)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Row 21: tokens. */
+/* Tokens: fired once, and all below them. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -260,7 +260,7 @@ TEST(of_a_crowd_that_waits_all_over_a_tree_nobody_is_forgotten)
 	crowd_fired(true);
 }
 
-/* ---- what a token keeps ------------------------------------------------------------------------ */
+/* ---- what a token keeps ---------------------------------------------------------------------- */
 
 /* It waits below the token for a moment, as one request of a server does. */
 struct requests {
@@ -315,7 +315,7 @@ TEST(a_token_keeps_none_of_those_that_were_waited_for_below_it)
 	CHECK(!xyl_cancel_is_fired(top));
 }
 
-/* ---- several shards ------------------------------------------------------------------------------ */
+/* ---- several shards -------------------------------------------------------------------------- */
 
 TEST(tasks_of_several_shards_wait_for_one_token)
 {

@@ -164,7 +164,7 @@ TEST(a_runtime_that_was_not_stopped_is_told_with_what_is_in_it)
 	CHECK(strstr(said, "left: thread ") != NULL);
 }
 
-/* ---- roots and objects ------------------------------------------------------------------------ */
+/* ---- roots and objects ----------------------------------------------------------------------- */
 
 static int of_the_program;
 
@@ -227,7 +227,7 @@ TEST(the_check_build_says_where_what_lives_was_allocated)
 }
 #endif
 
-/* ---- what is no leftover --------------------------------------------------------------------------- */
+/* ---- what is no leftover --------------------------------------------------------------------- */
 
 static void leave_nothing(void)
 {
@@ -276,7 +276,7 @@ TEST(a_test_that_leaves_nothing_or_garbage_passes)
 	passes(run_on_a_thread_that_ends);
 }
 
-/* ---- excuses ------------------------------------------------------------------------------------------ */
+/* ---- excuses --------------------------------------------------------------------------------- */
 
 static void leave_a_runtime_and_say_so(void)
 {

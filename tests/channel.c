@@ -120,7 +120,7 @@ static xyl_step some_to_some(void *frame)
 	XYL_END(self->received);
 }
 
-/* Row 16 of what earlier systems promise: 4 x 4 x 100 000. */
+/* 4 x 4 x 100 000. */
 TEST(four_send_to_four_and_each_value_arrives_once_and_in_its_senders_order)
 {
 	long n = (long)test_scaled(100000);

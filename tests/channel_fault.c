@@ -164,7 +164,7 @@ TEST(ten_allocations_in_a_row_fail_and_no_value_is_lost)
 	CHECK(faults_sweep(XYL_UNLIMITED, 20) > 0);
 }
 
-/* ---- an unlimited one that cannot grow --------------------------------------------------------- */
+/* ---- an unlimited one that cannot grow ------------------------------------------------------- */
 
 TEST(an_unlimited_channel_without_memory_refuses_and_keeps_what_it_has)
 {

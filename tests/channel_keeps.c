@@ -89,7 +89,7 @@ __attribute__((noinline)) static bool take_intact(size_t number)
 
 /* ---- slots ------------------------------------------------------------------------------ */
 
-/* Row 19 of what earlier systems promise: the sender forgets, a collection, and there it is. */
+/* The sender forgets, a collection, and there it is. */
 TEST(an_object_that_only_the_channel_knows_lives_and_arrives_intact)
 {
 	static const ptrdiff_t capacities[] = { OBJECTS, XYL_UNLIMITED };

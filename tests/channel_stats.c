@@ -200,7 +200,7 @@ TEST(each_await_that_a_token_cuts_is_counted_as_cancelled)
 	drive_end(&driven);
 }
 
-/* Row 17 of what earlier systems promise: both have passed before the task looks. */
+/* Both have passed before the task looks. */
 struct take_until {
 	struct xyl_frame frame;
 	struct xyl_chan *chan;
@@ -298,7 +298,7 @@ static void deltas_add(uint64_t *sums, const struct xyl_chan_stats *old,
 	}
 }
 
-/* Row 24 of what earlier systems promise: each of 1000 operations is one delta. */
+/* Each of 1000 operations is one delta. */
 TEST(the_deltas_of_1000_operations_add_up)
 {
 	static const ptrdiff_t capacities[] = { 0, 1, 5, XYL_CONFLATED, XYL_UNLIMITED };

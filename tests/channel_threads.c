@@ -207,7 +207,7 @@ static void *thread_runtime(void *arg)
 	return NULL;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------ */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 struct cast {
 	struct outsider *actors;
@@ -299,7 +299,7 @@ TEST(tasks_and_threads_outside_share_a_channel)
 		all_meet(capacities[i]);
 }
 
-/* ---- the channel is a shard's when a thread comes ----------------------------------------------- */
+/* ---- the channel is a shard's when a thread comes -------------------------------------------- */
 
 /* Sends and receives by itself until the thread has sent all, and what it sent has come. */
 struct owner {
@@ -361,9 +361,9 @@ TEST(a_thread_comes_while_a_shard_is_busy_with_its_own_channel)
 	}
 }
 
-/* ---- wake-ups ------------------------------------------------------------------------------------ */
+/* ---- wake-ups -------------------------------------------------------------------------------- */
 
-/* Row 15 of what earlier systems promise: 8 threads x 100 000 wakes, none lost.  Each send
+/* 8 threads x 100 000 wakes, none lost.  Each send
  * wakes the receiver of another thread, or is woken by him. */
 TEST(eight_threads_wake_a_task_again_and_again)
 {
@@ -377,7 +377,7 @@ TEST(eight_threads_wake_a_task_again_and_again)
 	fair_check(fair, SENDERS);
 }
 
-/* ---- closing, and aborting ------------------------------------------------------------------------ */
+/* ---- closing, and aborting ------------------------------------------------------------------- */
 
 static void *thread_wait(void *arg)
 {

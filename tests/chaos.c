@@ -223,7 +223,7 @@ static xyl_step actor(void *frame)
 	XYL_END(0);
 }
 
-/* ---- rules that hold between two turns ---------------------------------------------------------- */
+/* ---- rules that hold between two turns ------------------------------------------------------- */
 
 /* A select that has been served elsewhere is as good as gone. */
 static size_t live_waiters(const struct xyli_line *line)
@@ -283,7 +283,7 @@ static void all_rules_check(void)
 		rules_check(past->chan); /* closed since, most of them */
 }
 
-/* ---- beginning and end --------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static void world_begin(long rounds)
 {
@@ -356,7 +356,7 @@ static void world_end(void)
 	world.fates = NULL;
 }
 
-/* ---- one runtime, driven --------------------------------------------------------------------------- */
+/* ---- one runtime, driven --------------------------------------------------------------------- */
 
 static void actors_renew(struct xyl_runtime *const *rts, unsigned n)
 {
@@ -369,7 +369,7 @@ static void actors_renew(struct xyl_runtime *const *rts, unsigned n)
 	}
 }
 
-/* Row 18 and more: a million rounds. */
+/* A million rounds. */
 TEST(one_million_rounds_of_everything)
 {
 	struct driven driven = drive_begin(NULL);
@@ -387,7 +387,7 @@ TEST(one_million_rounds_of_everything)
 	world_end();
 }
 
-/* ---- three runtimes, each with its thread -------------------------------------------------------------- */
+/* ---- three runtimes, each with its thread ---------------------------------------------------- */
 
 static void wait_at_random(struct xyli_chance *chance)
 {

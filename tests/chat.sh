@@ -5,28 +5,7 @@ set -u
 chat=$1
 lines=20000
 
-tmp=$(mktemp -d)
-server=
-cleanup() {
-	test -z "$server" || kill -KILL "$server" 2>/dev/null
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
-mkfifo "$tmp/said"
-failed=0
-
-expect() {	# WHAT GOT WANTED
-	if [ "$2" != "$3" ]; then
-		echo "FAILED: $1: got '$2', wanted '$3'"
-		failed=1
-	fi
-}
-
-hear() {	# DESCRIPTOR: one line from it, or nothing
-	local line=
-	read -r -t 20 -u "$1" line
-	printf '%s' "$line"
-}
+. "$(dirname "$0")/server.sh"
 
 come() {	# DESCRIPTOR NUMBER
 	eval "exec $1<>/dev/tcp/127.0.0.1/$port"
@@ -37,11 +16,7 @@ heard() {	# FILE: the lines in it, and those that it was told it had missed
 	awk '/^\*\*\* you missed/ { n += $4; next } { n++ } END { print n + 0 }' "$1"
 }
 
-"$chat" >"$tmp/said" &
-server=$!
-exec 9<"$tmp/said"
-said=$(hear 9)
-port=${said##*:}
+start "$chat"
 
 come 11 1
 before=$(ls "/proc/$server/fd" | wc -l)	# with one client

@@ -276,7 +276,7 @@ TEST(an_abandoned_operation_holds_the_number_too)
 	drive_end(&driven);
 }
 
-/* ---- closing is not cut short ------------------------------------------------------------------ */
+/* ---- closing is not cut short ---------------------------------------------------------------- */
 
 struct aborted_close {
 	struct xyl_frame frame;
@@ -370,7 +370,7 @@ TEST(a_closer_that_is_aborted_while_it_waits_still_waits)
 		SKIP("no read was slow enough");
 }
 
-/* ---- handles that nobody closes --------------------------------------------------------------- */
+/* ---- handles that nobody closes -------------------------------------------------------------- */
 
 enum { FORGOTTEN = 50 };
 

@@ -148,7 +148,7 @@ TEST(a_program_with_its_own_loop_is_told_when_the_crowd_may_go_on)
 	drive_end(&driven);
 }
 
-/* ---- leaving the crowd ------------------------------------------------------------------------- */
+/* ---- leaving the crowd ----------------------------------------------------------------------- */
 
 struct sync_file {
 	struct xyl_frame frame;
@@ -268,7 +268,7 @@ TEST(stopping_clears_the_crowd_of_what_no_task_waits_for)
 	drive_end(&driven);
 }
 
-/* ---- real files ---------------------------------------------------------------------------------- */
+/* ---- real files ------------------------------------------------------------------------------ */
 
 #define BLOCK 512
 

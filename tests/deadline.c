@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Row 13: a stop waits for what cleans up, but not past its deadline. */
+/* A stop waits for what cleans up, but not past its deadline. */
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>

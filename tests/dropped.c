@@ -243,7 +243,7 @@ TEST(of_a_deep_task_the_innermost_frames_are_told)
 	drive_end(&driven);
 }
 
-/* ---- what is not told ------------------------------------------------------------------------- */
+/* ---- what is not told ------------------------------------------------------------------------ */
 
 static struct xyl_io *kept[LOST];
 

@@ -365,7 +365,7 @@ TEST(a_dump_changes_nothing)
 	drive_end(&driven);
 }
 
-/* ---- from another thread ---------------------------------------------------------------------- */
+/* ---- from another thread --------------------------------------------------------------------- */
 
 static void await_resumed(const struct xyl_runtime *rt, uint64_t times)
 {

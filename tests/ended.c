@@ -5,7 +5,7 @@
  */
 #include "tests/armed.h"
 
-/* ---- the handle closes ------------------------------------------------------------------------ */
+/* ---- the handle closes ----------------------------------------------------------------------- */
 
 /* in_cq: bytes have come when it closes, and the shard has not looked. */
 static void close_with_waiters(bool some_first, bool refused, const char *in_cq)
@@ -99,7 +99,7 @@ TEST(a_forgotten_handle_gives_unread_buffers_back)
 	line_end(&line);
 }
 
-/* ---- the runtime stops ------------------------------------------------------------------------ */
+/* ---- the runtime stops ----------------------------------------------------------------------- */
 
 static struct got across_the_stop[8];
 
@@ -138,7 +138,7 @@ TEST(lent_bytes_outlive_the_runtime)
 	close(line.peer);
 }
 
-/* ---- the end of the stream ------------------------------------------------------------------------ */
+/* ---- the end of the stream ------------------------------------------------------------------- */
 
 TEST(each_reader_learns_of_the_end)
 {
@@ -197,7 +197,7 @@ TEST(a_whole_read_is_short_at_the_end)
 	line_end(&line);
 }
 
-/* ---- errors ------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static void reset(struct line *line)
 {
@@ -277,7 +277,7 @@ TEST(a_whole_read_that_fails_gives_its_part_back)
 	whole_read_fails(false);
 }
 
-/* ---- backpressure ----------------------------------------------------------------------------- */
+/* ---- backpressure ---------------------------------------------------------------------------- */
 
 enum { ROOM = 4064, TAKEN_MAX = 16 + 33 }; /* buffers: kept unread, and what one look brings */
 

@@ -15,7 +15,7 @@ TEST(the_first_reader_of_all_finds_a_buffer)
 	lender_end(&lender);
 }
 
-/* ---- all of them are away -------------------------------------------------------------------------- */
+/* ---- all of them are away -------------------------------------------------------------------- */
 
 static char *hoard[POOL];
 
@@ -113,7 +113,7 @@ TEST(a_want_of_buffers_is_forgotten_when_they_are_back)
 	lender_end(&lender);
 }
 
-/* ---- for a long time -------------------------------------------------------------------------------- */
+/* ---- for a long time ------------------------------------------------------------------------- */
 
 struct reader {
 	struct xyl_frame frame;

@@ -17,7 +17,7 @@
 #define HOPELESS \
 	(30 * XYL_SEC) /* nobody else has had a turn for so long, collecting at each allocation */
 
-/* ---- row 9: the budget, and wakes ------------------------------------------------------ */
+/* ---- the budget, and wakes ------------------------------------------------------ */
 
 TEST(five_tasks_under_a_budget_of_two_take_three_turns)
 {
@@ -76,7 +76,7 @@ TEST(a_task_woken_and_aborted_in_one_batch_is_resumed_once)
 	drive_end(&driven);
 }
 
-/* Row 10: cancel_with_stale_ready_entry. */
+/* Its entry in the run queue must not outlive the abort. */
 TEST(a_task_spawned_behind_one_that_was_woken_and_then_aborted_runs)
 {
 	const struct xyl_config config = { .turn_budget = 1 };
@@ -298,7 +298,7 @@ TEST(an_abort_reaches_a_task_that_never_waits)
 	drive_end(&driven);
 }
 
-/* ---- row 11: I/O is served while tasks spin --------------------------------------------------- */
+/* ---- I/O is served while tasks spin --------------------------------------------------- */
 
 struct read_and_stop {
 	struct xyl_frame frame;
@@ -358,7 +358,7 @@ TEST(a_read_completes_beside_two_tasks_that_never_wait)
 		read_beside(kind);
 }
 
-/* ---- from another thread ------------------------------------------------------------------------ */
+/* ---- from another thread --------------------------------------------------------------------- */
 
 /* Attached to nothing: abort needs no more than the task. */
 static void *abort_it(void *task)

@@ -8,7 +8,7 @@
 
 enum { BLOCK = 4096, DEPTH_MAX = 32 };
 
-/* ---- parity.md, row 33: a pattern over 16 MiB ----------------------------------------- */
+/* ---- a pattern over 16 MiB ----------------------------------------- */
 
 struct pattern {
 	struct xyl_io *io;

@@ -482,7 +482,7 @@ static xyl_step frames(void *frame)
 	XYL_END(0);
 }
 
-/* Row 4: an abort frees nothing; only a collection after it does. */
+/* An abort frees nothing; only a collection after it does. */
 TEST(a_finalizer_on_a_frame_runs_after_the_abort_and_a_collection)
 {
 	frames_gone = 0;

@@ -79,7 +79,7 @@ TEST(any_number_wait_and_an_aborted_one_leaves_the_rest)
 	CHECK_EQ(RUN(set_and_get), 6);
 }
 
-/* ---- threads ---------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 TEST(a_thread_waits_for_as_long_as_it_says)
 {
@@ -219,7 +219,7 @@ TEST(a_thread_and_a_task_wake_each_other_in_turns)
 	census_check(&before, rt);
 }
 
-/* ---- misuse ---------------------------------------------------------------------------------------------- */
+/* ---- misuse ---------------------------------------------------------------------------------- */
 
 static void later_outside(void *unused)
 {

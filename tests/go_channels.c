@@ -289,7 +289,7 @@ TEST(what_was_written_before_a_close_is_there_after_the_receive_that_fails)
 	}
 }
 
-/* ---- closing ---------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 /* "After calling close, and after any previously sent values have been received, receive
  * operations will return the zero value": here, -EPIPE, and the place is as it was. */
@@ -314,7 +314,7 @@ TEST(a_closed_channel_gives_what_was_sent_before_and_then_nothing)
 	}
 }
 
-/* ---- the sieve ---------------------------------------------------------------------------------- */
+/* ---- the sieve ------------------------------------------------------------------------------- */
 
 /* Passes on what its prime does not divide. */
 struct filter {

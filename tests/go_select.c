@@ -21,7 +21,7 @@ static struct xyl_chan *chan_of_longs(ptrdiff_t capacity)
 
 enum { READY = 4 };
 
-/* Row 20 of what earlier systems promise: exactly one case, fair; losers untouched. */
+/* Exactly one case, fair; losers untouched. */
 struct choose {
 	struct xyl_frame frame;
 	struct xyl_chan *chans[READY], *full;
@@ -95,7 +95,7 @@ TEST(a_million_selects_each_take_one_and_all_are_taken_alike)
 	drive_end(&driven);
 }
 
-/* ---- default, nothing, nil --------------------------------------------------------------------- */
+/* ---- default, nothing, nil ------------------------------------------------------------------- */
 
 /* A select or two of its own. */
 #define SELECTER(name)                           \
@@ -188,7 +188,7 @@ TEST(a_case_on_nothing_never_happens)
 	drive_end(&driven);
 }
 
-/* ---- evaluation ------------------------------------------------------------------------------------ */
+/* ---- evaluation ------------------------------------------------------------------------------ */
 
 /* "The channel operands of receive operations and the channel and right-hand-side expressions
  * of send statements are evaluated exactly once, in source order", whichever is chosen. */
@@ -225,7 +225,7 @@ TEST(every_operand_is_evaluated_once_whatever_happens)
 	CHECK_EQ(RUN(evaluate, .a = chan_of_longs(1), .b = chan_of_longs(1)), 0);
 }
 
-/* ---- one channel several times ----------------------------------------------------------------------- */
+/* ---- one channel several times --------------------------------------------------------------- */
 
 SELECTER(thrice)
 {
@@ -277,7 +277,7 @@ TEST(a_waiting_select_with_one_channel_thrice_is_given_one)
 	drive_end(&driven);
 }
 
-/* ---- it does not meet itself --------------------------------------------------------------------------- */
+/* ---- it does not meet itself ----------------------------------------------------------------- */
 
 SELECTER(both_ways)
 {
@@ -313,7 +313,7 @@ TEST(a_select_does_not_receive_what_it_sends)
 	drive_end(&driven);
 }
 
-/* ---- selects that meet ------------------------------------------------------------------------------------ */
+/* ---- selects that meet ----------------------------------------------------------------------- */
 
 /* Each receives as often as others send: whoever is left when the other is done is aborted. */
 TEST(two_selects_that_would_do_either_meet)
@@ -437,7 +437,7 @@ TEST(no_value_comes_twice_through_two_forwarders)
 	drive_end(&driven);
 }
 
-/* ---- closed ------------------------------------------------------------------------------------------------- */
+/* ---- closed ---------------------------------------------------------------------------------- */
 
 SELECTER(once_each_way)
 {

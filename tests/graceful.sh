@@ -4,38 +4,7 @@
 set -u
 graceful=$1
 
-tmp=$(mktemp -d)
-server=
-cleanup() {
-	test -z "$server" || kill -KILL "$server" 2>/dev/null
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
-mkfifo "$tmp/said"
-failed=0
-
-expect() {	# WHAT GOT WANTED
-	if [ "$2" != "$3" ]; then
-		echo "FAILED: $1: got '$2', wanted '$3'"
-		failed=1
-	fi
-}
-
-hear() {	# DESCRIPTOR: one line from it, or nothing
-	local line=
-	read -r -t 20 -u "$1" line
-	printf '%s' "$line"
-}
-
-start() {	# ARGUMENTS...: server, port; what it says comes from descriptor 9
-	local said
-
-	"$graceful" "$@" >"$tmp/said" &
-	server=$!
-	exec 9<"$tmp/said"
-	said=$(hear 9)
-	port=${said##*:}
-}
+. "$(dirname "$0")/server.sh"
 
 ask() {	# DESCRIPTOR MS: a request that is in flight when this returns
 	eval "exec $1<>/dev/tcp/127.0.0.1/$port"
@@ -54,7 +23,7 @@ ended() {	# WHAT WANTED: it has ended well, and said how many
 # ---- they finish ----------------------------------------------------------------
 
 for signal in TERM INT; do
-	start
+	start "$graceful"
 	for fd in 12 13 14 15 16; do
 		ask $fd $((fd * 20))
 	done
@@ -73,7 +42,7 @@ done
 
 # ---- they do not: the time is up ------------------------------------------------------
 
-start --grace-ms 200
+start "$graceful" --grace-ms 200
 ask 11 1
 expect 'the short one' "$(hear 11)" "done"
 for fd in 12 13 14; do
@@ -89,7 +58,7 @@ ended grace '1 finished, 3 cut'
 
 # ---- a second signal -------------------------------------------------------------------
 
-start --grace-ms 3600000
+start "$graceful" --grace-ms 3600000
 for fd in 12 13 14; do
 	ask $fd 3600000
 done

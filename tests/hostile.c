@@ -316,7 +316,7 @@ static xyl_step library(void *frame)
 	XYL_END(0);
 }
 
-/* ---- handles closed under those who use them -------------------------------------------------- */
+/* ---- handles closed under those who use them ------------------------------------------------- */
 
 enum { USERS = 4 };
 
@@ -395,7 +395,7 @@ static xyl_step ruin(void *frame)
 	XYL_END(0);
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------ */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 struct all {
 	struct xyl_frame frame;

@@ -409,7 +409,7 @@ static xyl_step actor(void *frame)
 	XYL_END(0);
 }
 
-/* ---- the play --------------------------------------------------------------------------------- */
+/* ---- the play -------------------------------------------------------------------------------- */
 
 static void actor_renew(struct stage *stage, unsigned i)
 {
@@ -504,7 +504,7 @@ static xyl_step play(void *frame)
 	XYL_END(0);
 }
 
-/* ---- one runtime, and two ---------------------------------------------------------------------- */
+/* ---- one runtime, and two -------------------------------------------------------------------- */
 
 static struct stage stages[RUNTIMES];
 

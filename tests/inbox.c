@@ -93,7 +93,7 @@ static void receive_awake(void)
 		xyli_inbox_deliver(&inbox);
 }
 
-/* Row 15, at the bottom. */
+/* Of the wakes that threads send none is lost: here, at the bottom. */
 TEST(of_eight_threads_posts_none_is_lost_and_each_ones_come_in_order)
 {
 	correspond(test_scaled(100000), receive_awake);

@@ -181,7 +181,7 @@ TEST(any_failure_ends_a_chain_and_no_success_does)
 	drive_end(&driven);
 }
 
-/* ---- for nobody -------------------------------------------------------------------------------- */
+/* ---- for nobody ------------------------------------------------------------------------------ */
 
 /* Its result stands in the ring when it is aborted; false: it was too fast. */
 static bool abort_unreaped(const struct driven *driven, int32_t *result, void *pin,
@@ -245,7 +245,7 @@ TEST(a_result_that_is_waited_for_through_an_abort_is_kept)
 	drive_end(&driven);
 }
 
-/* ---- by operations of the tests' own -------------------------------------------------------------- */
+/* ---- by operations of the tests' own --------------------------------------------------------- */
 
 struct probe {
 	struct xyli_op op; /* first */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Row 26: intervals, their three policies, reset. */
+/* Intervals, their three policies, reset. */
 #include <errno.h>
 #include <stdint.h>
 

@@ -183,7 +183,7 @@ TEST(connect_its_socket_is_closed)
 	drive_end(&driven);
 }
 
-/* ---- a send that is not copied, and a buffer that nobody read --------------------------------- */
+/* ---- a send that is not copied, and a buffer that nobody read -------------------------------- */
 
 struct sender {
 	struct xyl_frame frame;

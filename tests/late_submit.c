@@ -298,7 +298,7 @@ TEST(submitted_multishot_accept_all_are_closed_if_nobody_is_left)
 	drive_end(&driven);
 }
 
-/* ---- descriptors in messages ----------------------------------------------------------------------- */
+/* ---- descriptors in messages ----------------------------------------------------------------- */
 
 enum { RIGHTS = 5 };
 
@@ -483,7 +483,7 @@ TEST(submitted_recvmsg_into_foreign_memory_is_waited_for)
 	drive_end(&driven);
 }
 
-/* ---- and what nobody can be given --------------------------------------------------------------------- */
+/* ---- and what nobody can be given ------------------------------------------------------------ */
 
 static void prep_poll(struct io_uring_sqe *sqe, void *arg)
 {

@@ -304,7 +304,7 @@ TEST(chains_side_by_side_do_not_touch)
 	drive_end(&driven);
 }
 
-/* ---- cut short -------------------------------------------------------------------------------- */
+/* ---- cut short ------------------------------------------------------------------------------- */
 
 struct cut {
 	struct driven driven;
@@ -502,7 +502,7 @@ TEST(a_chain_may_be_awaited_later)
 	drive_end(&driven);
 }
 
-/* ---- late results --------------------------------------------------------------------------------- */
+/* ---- late results ---------------------------------------------------------------------------- */
 
 static void prep_socket(struct io_uring_sqe *sqe, void *arg)
 {
@@ -654,7 +654,7 @@ TEST(descriptors_of_a_chain_that_failed_are_the_tasks)
 	drive_end(&driven);
 }
 
-/* ---- pins --------------------------------------------------------------------------------------------- */
+/* ---- pins ------------------------------------------------------------------------------------ */
 
 struct nameless {
 	struct xyl_frame frame;
@@ -772,7 +772,7 @@ TEST(when_all_have_ended_the_pins_may_die)
 	pinned_end(pinned);
 }
 
-/* ---- a ring that fails ------------------------------------------------------------------------------------ */
+/* ---- a ring that fails ----------------------------------------------------------------------- */
 
 static void ring_fails(void *arg)
 {

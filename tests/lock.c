@@ -264,7 +264,7 @@ TEST(nobody_comes_in_while_its_owner_is_inside)
 	ON_SHARD(hold_against_many, guarded_new(0));
 }
 
-/* ---- the owner hammers ------------------------------------------------------------------------ */
+/* ---- the owner hammers ----------------------------------------------------------------------- */
 
 /* One thread comes once, at any time. */
 static void *thread_come_late(void *arg)
@@ -312,7 +312,7 @@ TEST(a_shard_and_threads_are_in_there_one_at_a_time)
 	ON_SHARD(hammer_with_threads, guarded_new((long)test_scaled(200000)));
 }
 
-/* ---- the owner stands still anywhere, as if preempted -------------------------------------------- */
+/* ---- the owner stands still anywhere, as if preempted ---------------------------------------- */
 
 static struct guarded *stopped_at;
 static atomic_int stop_stage; /* 1: asked for; 2: he stands; 3: he may go on */
@@ -386,7 +386,7 @@ TEST(an_owner_who_stands_still_between_two_instructions_lets_nobody_in_twice)
 	ON_SHARD(stop_often, guarded_new((long)test_scaled(1000)));
 }
 
-/* ---- two shards want a fresh one at once ------------------------------------------------------- */
+/* ---- two shards want a fresh one at once ----------------------------------------------------- */
 
 static void meet_and_hammer(struct guarded *guarded)
 {
@@ -417,7 +417,7 @@ TEST(of_two_shards_that_want_a_fresh_one_each_gets_in)
 	}
 }
 
-/* ---- errno, fork, and a filter that came too late ------------------------------------------------ */
+/* ---- errno, fork, and a filter that came too late -------------------------------------------- */
 
 static void *thread_errno(void *arg)
 {

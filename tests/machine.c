@@ -161,7 +161,7 @@ static void impossible_try(const struct world *w)
 	fed = -1;
 }
 
-/* ---- every state ---------------------------------------------------------------------------------- */
+/* ---- every state ----------------------------------------------------------------------------- */
 
 static struct visit {
 	struct world world;

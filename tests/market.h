@@ -97,7 +97,7 @@ static inline void coin_received(const struct coin *coin)
 	CHECK_EQ(atomic_fetch_add(&market.fates[coin->number], RECEIVED) / RECEIVED, 0);
 }
 
-/* ---- what may be replaced at any time --------------------------------------------------------- */
+/* ---- what may be replaced at any time -------------------------------------------------------- */
 
 static inline struct xyl_chan *chan_at_random(struct xyli_chance *dice)
 {
@@ -137,7 +137,7 @@ static inline void tokens_renew(unsigned i)
 	xyl_cancel_fire(old);
 }
 
-/* ---- beginning and end ---------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static inline void market_open(struct xyli_chance *dice)
 {

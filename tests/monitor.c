@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Watching (rows 24 and 25): the differences add up, the rates are those of the load. */
+/* Watching: the differences add up, the rates are those of the load. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -131,7 +131,7 @@ static uint64_t sum(const struct sums *sums, const char *key)
 	test_failed(__FILE__, __LINE__, key);
 }
 
-/* ---- a known load ----------------------------------------------------------------------------- */
+/* ---- a known load ---------------------------------------------------------------------------- */
 
 static uint64_t counted, level;
 
@@ -293,7 +293,7 @@ TEST(of_a_delta_counts_are_differences_and_levels_are_levels)
 	CHECK(!(xyl_rate(30, 0) > 0));
 }
 
-/* ---- names --------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 TEST(a_name_that_needs_quoting_is_refused)
 {
@@ -311,7 +311,7 @@ TEST(a_name_that_needs_quoting_is_refused)
 	CHECK_EQ(xyl_metrics_add_heap(metrics, "AZaz09_.-"), -EEXIST);
 }
 
-/* ---- when it ends ---------------------------------------------------------------------------------- */
+/* ---- when it ends ---------------------------------------------------------------------------- */
 
 struct leave {
 	struct xyl_frame frame;
@@ -428,7 +428,7 @@ TEST(what_cannot_be_monitored_is_refused)
 	close(paper.fd);
 }
 
-/* ---- readers --------------------------------------------------------------------------------------- */
+/* ---- readers --------------------------------------------------------------------------------- */
 
 struct tube {
 	int read_fd;
@@ -559,7 +559,7 @@ TEST(a_reader_who_has_stopped_reading_does_not_keep_it_from_ending)
 	drive_end(&driven);
 }
 
-/* ---- missed periods ----------------------------------------------------------------------------------- */
+/* ---- missed periods -------------------------------------------------------------------------- */
 
 enum { MISSED = 100 };
 

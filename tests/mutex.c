@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Mutexes: one holder at a time, first come first served. */
 #include <errno.h>
 
 #include "tests/asyncs.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Row 26: bounds inside bounds, in and around shields, aborts and scopes. */
+/* Bounds inside bounds, in and around shields, aborts and scopes. */
 #include <errno.h>
 #include <stdint.h>
 
@@ -10,7 +10,7 @@
 #include "tests/run.h"
 #include "xylem/xylem.h"
 
-/* ---- nested calls --------------------------------------------------------------------------------- */
+/* ---- nested calls ---------------------------------------------------------------------------- */
 
 struct inner {
 	struct xyl_frame frame;
@@ -98,7 +98,7 @@ TEST(when_both_bounds_pass_at_once_both_say_so)
 	CHECK_EQ(seen.third, -ECANCELED);
 }
 
-/* ---- shields ---------------------------------------------------------------------------------------- */
+/* ---- shields --------------------------------------------------------------------------------- */
 
 struct shield_inside {
 	struct xyl_frame frame;
@@ -171,7 +171,7 @@ TEST(a_bound_in_a_shield_gives_etimedout_in_an_aborted_task_too)
 	drive_end(&driven);
 }
 
-/* ---- aborts ------------------------------------------------------------------------------------------ */
+/* ---- aborts ---------------------------------------------------------------------------------- */
 
 struct bound_both {
 	struct xyl_frame frame;
@@ -247,7 +247,7 @@ TEST(a_bounded_callee_in_an_aborted_task_returns_what_it_returns)
 	drive_end(&driven);
 }
 
-/* ---- scopes ---------------------------------------------------------------------------------------------------- */
+/* ---- scopes ---------------------------------------------------------------------------------- */
 
 struct slow_to_end {
 	struct xyl_frame frame;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Notify: who is told, and what is remembered when nobody waits. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

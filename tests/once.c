@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Once: one does it, the others wait, and a failure is tried again. */
 #include <errno.h>
 #include <sched.h>
 

@@ -94,7 +94,6 @@ static xyl_step idle(void *frame)
 	XYL_END((ssize_t)(collections() - self->before));
 }
 
-/* Row 41. */
 TEST(an_idle_runtime_does_not_collect)
 {
 	if (is_forced())

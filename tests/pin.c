@@ -137,7 +137,6 @@ TEST(after_the_last_cqe_the_buffer_may_die)
 	readers_end(readers);
 }
 
-/* parity.md, row 5 */
 TEST(after_an_aborted_receive_nothing_is_written_to_memory_used_anew)
 {
 	enum { VICTIMS = 10000 };

@@ -27,7 +27,7 @@
 
 #define ALONE(fn) child_succeeds(fn, NULL)
 
-/* ---- whoever waits ------------------------------------------------------------------------------ */
+/* ---- whoever waits --------------------------------------------------------------------------- */
 
 static struct xyl_task *tasks[32];
 static unsigned task_count;
@@ -160,7 +160,7 @@ TEST(an_error_that_nobody_expects_is_a_failure_and_one_that_passes_is_not)
 		child_succeeds(only_busy, &passing[i]);
 }
 
-/* ---- whoever comes later --------------------------------------------------------------------------- */
+/* ---- whoever comes later --------------------------------------------------------------------- */
 
 static void poison(const struct driven *driven)
 {
@@ -270,7 +270,7 @@ TEST(a_handle_can_be_closed_unless_the_kernel_holds_it)
 	ALONE(closing);
 }
 
-/* ---- pins, and stopping ----------------------------------------------------------------------------- */
+/* ---- pins, and stopping ---------------------------------------------------------------------- */
 
 #define BUFFER 256
 
@@ -349,7 +349,7 @@ TEST(a_stop_with_nothing_outstanding_succeeds)
 	ALONE(nothing_is_outstanding);
 }
 
-/* ---- run, and started runtimes ----------------------------------------------------------------------- */
+/* ---- run, and started runtimes --------------------------------------------------------------- */
 
 static void patience(void)
 {
@@ -535,7 +535,7 @@ TEST(the_same_with_a_thread_of_the_kernels)
 	CHECK_EQ(status, 0);
 }
 
-/* ---- in a loop of the program's own --------------------------------------------------------------------- */
+/* ---- in a loop of the program's own ---------------------------------------------------------- */
 
 /* The kernel's flag says that something is held back, and that stays so. */
 static void own_loop(void *arg)

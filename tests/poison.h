@@ -49,7 +49,7 @@ __attribute__((unused)) static bool ring_refuse(int error)
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* ---- tasks that wait -------------------------------------------------------------------------- */
+/* ---- tasks that wait ------------------------------------------------------------------------- */
 
 struct dial {
 	struct xyl_frame frame;

@@ -77,7 +77,6 @@ static void forget_all(void)
 	memset(weak, 0, sizeof(weak));
 }
 
-/* Row 39. */
 TEST(ten_thousand_guards_keep_their_objects_and_dropping_them_lets_these_die)
 {
 	size_t before = xyl_root_count();

@@ -251,7 +251,7 @@ TEST(start_and_stop_at_once)
 	}
 }
 
-/* Row 15's neighbour: 8 threads x 10 000 spawns. */
+/* 8 threads x 10 000 spawns. */
 enum { SPAWNERS = 8 };
 
 struct spawning {
@@ -370,7 +370,7 @@ TEST(several_threads_may_stop_it)
 	census_check(&before, rt);
 }
 
-/* ---- row 12: bounded admission -------------------------------------------------------------- */
+/* ---- bounded admission -------------------------------------------------------------- */
 
 TEST(beyond_the_task_limit_a_spawn_is_refused)
 {
@@ -430,7 +430,7 @@ TEST(a_slot_is_free_again_after_an_abort)
 	CHECK_EQ(RUN_WITH(&config, limited), 6);
 }
 
-/* ---- two at once ------------------------------------------------------------------------------ */
+/* ---- two at once ----------------------------------------------------------------------------- */
 
 static void *run_another(void *ret)
 {

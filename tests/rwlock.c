@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Read-write locks: many readers or one writer, in the order in which they came. */
 #include <errno.h>
 
 #include "tests/asyncs.h"

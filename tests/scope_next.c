@@ -523,7 +523,7 @@ TEST(a_scope_that_nobody_asks_holds_no_more_than_it_may)
 	CHECK(alive < (MANY + KEPT) / 2);
 }
 
-/* ---- many, at random -------------------------------------------------------------------------- */
+/* ---- many, at random ------------------------------------------------------------------------- */
 
 enum { ROUNDS = 300 };
 

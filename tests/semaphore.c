@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Semaphores: never more permits than there are, and few wait behind many. */
 #include <errno.h>
 
 #include "tests/asyncs.h"

@@ -70,7 +70,7 @@ TEST(an_abort_before_the_first_run_does_not_reach_into_a_shield)
 	abort_shielded(0);
 }
 
-/* ---- nested ------------------------------------------------------------------------------------ */
+/* ---- nested ---------------------------------------------------------------------------------- */
 
 struct nested {
 	struct xyl_frame frame;
@@ -111,7 +111,7 @@ TEST(shields_nest_and_the_outermost_ends_them)
 	drive_end(&driven);
 }
 
-/* ---- cleanup ------------------------------------------------------------------------------------- */
+/* ---- cleanup --------------------------------------------------------------------------------- */
 
 struct flush {
 	struct xyl_frame frame;
@@ -211,7 +211,7 @@ TEST(a_stop_waits_for_what_is_shielded)
 	CHECK_EQ(seen.cleanups, 1);
 }
 
-/* ---- misuse ---------------------------------------------------------------------------------------- */
+/* ---- misuse ---------------------------------------------------------------------------------- */
 
 struct end_only {
 	struct xyl_frame frame;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Row 26: sleep and sleep_until.  Bounds are in bound.c. */
+/* xyl_sleep and xyl_sleep_until.  Bounds are in bound.c. */
 #include <errno.h>
 #include <stdint.h>
 
@@ -129,7 +129,7 @@ TEST(a_sleep_until_the_end_of_time_ends_with_the_runtime)
 	CHECK_EQ(RUN(nap_forever), 0);
 }
 
-/* ---- the loop asleep --------------------------------------------------------------------------- */
+/* ---- the loop asleep ------------------------------------------------------------------------- */
 
 struct count_turns {
 	struct xyl_frame frame;
@@ -154,7 +154,7 @@ TEST(the_loop_does_not_turn_while_all_sleep)
 	CHECK(RUN(count_turns) <= 8);
 }
 
-/* ---- the clock --------------------------------------------------------------------------------- */
+/* ---- the clock ------------------------------------------------------------------------------- */
 
 struct look_at_clock {
 	struct xyl_frame frame;
@@ -187,7 +187,7 @@ TEST(now_is_the_clock_of_the_turn_in_a_task_and_the_real_one_outside)
 	CHECK_EQ(RUN(look_at_clock), 0);
 }
 
-/* ---- many ---------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 struct wake_in_order {
 	struct xyl_frame frame;

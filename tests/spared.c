@@ -15,7 +15,7 @@ struct seen {
 	int begun, cleanups;
 };
 
-/* ---- a result that has arrived ---------------------------------------------------------------- */
+/* ---- a result that has arrived --------------------------------------------------------------- */
 
 struct get_twice {
 	struct xyl_frame frame;
@@ -137,7 +137,7 @@ TEST(bytes_that_were_read_before_the_abort_are_kept)
 	drive_end(&driven);
 }
 
-/* ---- what releases runs to its end --------------------------------------------------------------- */
+/* ---- what releases runs to its end ----------------------------------------------------------- */
 
 TEST(close_in_an_aborted_task_runs_to_its_end)
 {

@@ -417,7 +417,7 @@ TEST(splices_in_opposite_directions_do_not_wait_for_each_other)
 	drive_end(&driven);
 }
 
-/* ---- what was put back ---------------------------------------------------------------------------- */
+/* ---- what was put back ----------------------------------------------------------------------- */
 
 /* So many bytes of `from` are in user space. */
 static void put_back(struct pipes *pipes, const char *text)
@@ -518,7 +518,7 @@ TEST(what_was_put_back_and_got_out_too_late_is_gone)
 	pipes_end(&pipes);
 }
 
-/* ---- cut short ------------------------------------------------------------------------------------- */
+/* ---- cut short ------------------------------------------------------------------------------- */
 
 enum where { BEHIND_A_READER, BEHIND_A_WRITER, IN_KERNEL, WHERES };
 
@@ -816,7 +816,7 @@ TEST(a_stop_drains_it_wherever_it_stands)
 	}
 }
 
-/* ---- at random ------------------------------------------------------------------------------------- */
+/* ---- at random ------------------------------------------------------------------------------- */
 
 enum { FIFOS = 4, LENGTH = 64 };
 
@@ -855,7 +855,7 @@ TEST(any_number_of_them_side_by_side_come_to_their_end)
 	drive_end(&driven);
 }
 
-/* ---- the collector ------------------------------------------------------------------------------------ */
+/* ---- the collector --------------------------------------------------------------------------- */
 
 TEST(it_keeps_the_handles_that_only_it_names)
 {

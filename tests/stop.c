@@ -157,7 +157,7 @@ TEST(a_started_runtime_stops_as_cleanly)
 	census_check(&before, rt);
 }
 
-/* parity.md, row 13: not a moment is given, though the kernel still reads. */
+/* Not a moment is given, though the kernel still reads. */
 TEST(a_stop_without_time_says_what_is_left_and_a_later_one_goes_on)
 {
 	struct driven driven = drive_begin(NULL);
@@ -422,7 +422,7 @@ TEST(an_idle_acceptor_armed_for_many_is_stopped)
 	census_check(&driven.before, driven.rt);
 }
 
-/* ---- operations without a handle --------------------------------------------------------------- */
+/* ---- operations without a handle ------------------------------------------------------------- */
 
 TEST(operations_that_no_handle_holds_are_drained)
 {
@@ -447,7 +447,7 @@ TEST(operations_that_no_handle_holds_are_drained)
 	census_check(&driven.before, driven.rt);
 }
 
-/* ---- the doorbell ------------------------------------------------------------------------------ */
+/* ---- the doorbell ---------------------------------------------------------------------------- */
 
 struct napper {
 	struct xyl_frame frame;
@@ -475,7 +475,7 @@ TEST(after_a_stop_the_kernel_does_not_read_the_doorbell)
 	CHECK_EQ(xyli_table_count(&rt->shard->ops), 0);
 }
 
-/* ---- the graveyard ----------------------------------------------------------------------------- */
+/* ---- the graveyard --------------------------------------------------------------------------- */
 
 enum { GRAVES = 16 };
 
@@ -537,7 +537,7 @@ TEST(what_a_stop_past_its_deadline_left_to_the_kernel_stays_for_ever)
 	child_succeeds(graveyard, NULL);
 }
 
-/* ---- nothing at all --------------------------------------------------------------------------- */
+/* ---- nothing at all -------------------------------------------------------------------------- */
 
 TEST(a_runtime_that_never_ran_stops_at_once_and_stays_stopped)
 {

@@ -390,7 +390,7 @@ TEST(writers_are_served_in_the_order_in_which_they_came)
 	drive_end(&driven);
 }
 
-/* ---- descriptors from elsewhere ----------------------------------------------------------------- */
+/* ---- descriptors from elsewhere -------------------------------------------------------------- */
 
 TEST(a_non_blocking_descriptor_waits_like_any_other)
 {
@@ -480,7 +480,7 @@ TEST(a_read_at_the_files_own_position_moves_it)
 	drive_end(&driven);
 }
 
-/* ---- parity.md, row 11 ----------------------------------------------------------------------------- */
+/* ---- streaming while others spin ------------------------------------------------------------- */
 
 struct spin {
 	struct xyl_frame frame;

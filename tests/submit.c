@@ -60,7 +60,7 @@ struct program {
 	ssize_t n;
 };
 
-/* parity.md, row 36: NOP and READ by a user program. */
+/* NOP and READ by a user program. */
 static xyl_step program(void *frame)
 {
 	struct program *self = frame;
@@ -441,7 +441,7 @@ TEST(closing_the_handle_of_its_descriptor_is_no_matter)
 	drive_end(&driven);
 }
 
-/* ---- pins ------------------------------------------------------------------------------------- */
+/* ---- pins ------------------------------------------------------------------------------------ */
 
 enum { PINS = 8, SIZE = 128, TASKS = 16 };
 
@@ -574,7 +574,7 @@ TEST(after_the_last_cqe_the_pins_may_die)
 	crowd_end(crowd);
 }
 
-/* ---- more than one CQE ------------------------------------------------------------------------- */
+/* ---- more than one CQE ----------------------------------------------------------------------- */
 
 static void prep_poll_multishot(struct io_uring_sqe *sqe, void *arg)
 {

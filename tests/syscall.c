@@ -163,7 +163,7 @@ static void work_refused(ssize_t error)
 	CHECK(*xyl_runtime_why());
 }
 
-/* ---- the child: one run, and what is left of it ----------------------------------------------- */
+/* ---- the child: one run, and what is left of it ---------------------------------------------- */
 
 /* What is closed late, or by a finalizer, is closed by now. */
 static void settle(void)
@@ -191,7 +191,7 @@ static void run_under_plan(void *way)
 	census_check(&before, NULL);
 }
 
-/* ---- the sweeps ------------------------------------------------------------------------------- */
+/* ---- the sweeps ------------------------------------------------------------------------------ */
 
 static struct gate gate_of_rules(void)
 {
@@ -304,7 +304,7 @@ TEST(ten_calls_in_a_row_fail)
 		SKIP(NO_GATE);
 }
 
-/* ---- a ring that breaks ------------------------------------------------------------------------- */
+/* ---- a ring that breaks ---------------------------------------------------------------------- */
 
 static const int breaking[] = { EIO, EBADF, EBADR };
 

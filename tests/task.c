@@ -28,7 +28,7 @@ static xyl_step nap(void *frame)
 	XYL_END(self->value);
 }
 
-/* ---- row 1: spawn, join, result --------------------------------------------------- */
+/* ---- spawn, join, result --------------------------------------------------- */
 
 TEST(eight_tasks_are_done_after_one_turn)
 {
@@ -237,7 +237,6 @@ TEST(self_is_the_task_also_in_what_it_calls_and_nobody_outside)
 	CHECK(xyl_self() == NULL);
 }
 
-/* Row 8. */
 TEST(driving_runs_the_turns_it_is_asked_for_and_says_what_it_resumed)
 {
 	struct driven driven = drive_begin(NULL);
@@ -256,7 +255,7 @@ TEST(driving_runs_the_turns_it_is_asked_for_and_says_what_it_resumed)
 	drive_end(&driven);
 }
 
-/* ---- row 2: detached ------------------------------------------------------------------ */
+/* ---- detached ------------------------------------------------------------------ */
 
 struct wait_and_mark {
 	struct xyl_frame frame;
@@ -360,7 +359,7 @@ TEST(a_task_that_has_not_arrived_at_its_shard_yet_lives)
 	drive_end(&driven);
 }
 
-/* ---- row 40: what a frame holds lives as long as its task ------------------------------- */
+/* ---- what a frame holds lives as long as its task ------------------------------- */
 
 struct keep {
 	struct xyl_frame frame;
@@ -447,7 +446,7 @@ TEST(the_handle_of_a_finished_task_keeps_nothing_but_its_result)
 	CHECK(tasks[0] != NULL);
 }
 
-/* ---- row 12: the bound on tasks in flight ------------------------------------------------- */
+/* ---- the bound on tasks in flight ------------------------------------------------- */
 
 struct spawn_to_the_limit {
 	struct xyl_frame frame;

@@ -445,7 +445,7 @@ TEST(a_task_may_not_block_its_shard)
 	CHECK_EQ(RUN(waiter), 2);
 }
 
-/* ---- abort from a thread that is not attached ------------------------------------------------- */
+/* ---- abort from a thread that is not attached ------------------------------------------------ */
 
 static void *abort_it(void *task)
 {

@@ -232,7 +232,7 @@ TEST(once_the_thread_is_gone_the_kernel_writes_nothing)
 	memset(bufs, 0, sizeof(bufs));
 }
 
-/* ---- what is not its business ------------------------------------------------------------------ */
+/* ---- what is not its business ---------------------------------------------------------------- */
 
 struct one {
 	struct xyl_frame frame;
@@ -371,7 +371,7 @@ TEST(a_thread_of_bdwgcs_stops_its_runtime_too)
 }
 #endif
 
-/* ---- when it cannot be stopped ------------------------------------------------------------------ */
+/* ---- when it cannot be stopped --------------------------------------------------------------- */
 
 struct deaf {
 	struct xyl_frame frame;

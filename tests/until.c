@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows 17 and 21: xyl_until. */
+/* xyl_until: a bound by a token. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -180,7 +180,7 @@ TEST(a_callee_may_fire_its_own_bound)
 	CHECK_EQ(RUN(call_fire_own), 0);
 }
 
-/* ---- round a call ------------------------------------------------------------------------------ */
+/* ---- round a call ---------------------------------------------------------------------------- */
 
 struct until_stubborn {
 	struct xyl_frame frame;
@@ -278,7 +278,7 @@ TEST(a_callee_that_returns_without_having_seen_its_token_keeps_its_result)
 	CHECK_EQ(RUN(until_unseeing, .shielded = true), 6);
 }
 
-/* ---- with the clock -------------------------------------------------------------------------------- */
+/* ---- with the clock -------------------------------------------------------------------------- */
 
 struct both {
 	struct xyl_frame frame;
@@ -411,7 +411,7 @@ TEST(a_token_inside_ends_what_is_inside_and_no_more)
 	CHECK(token_is_idle(other) && token_is_idle(fired));
 }
 
-/* ---- a result that came first --------------------------------------------------------------------- */
+/* ---- a result that came first ---------------------------------------------------------------- */
 
 struct until_future {
 	struct xyl_frame frame;
@@ -537,7 +537,7 @@ TEST(what_a_channel_holds_is_received_though_the_token_is_fired)
 	CHECK_EQ(stats.timed_out, 0);
 }
 
-/* ---- aborts ---------------------------------------------------------------------------------------- */
+/* ---- aborts ---------------------------------------------------------------------------------- */
 
 TEST(an_abort_leaves_nothing_with_the_token)
 {
@@ -561,7 +561,7 @@ TEST(an_abort_leaves_nothing_with_the_token)
 	}
 }
 
-/* ---- for later --------------------------------------------------------------------------------------- */
+/* ---- for later ------------------------------------------------------------------------------- */
 
 struct until_later {
 	struct xyl_frame frame;
@@ -635,7 +635,7 @@ TEST(a_bound_that_changes_hands_with_word_of_its_token_on_the_way_passes)
 	CHECK_EQ(RUN(later_at_once), -ECANCELED);
 }
 
-/* ---- I/O ----------------------------------------------------------------------------------------------- */
+/* ---- I/O ------------------------------------------------------------------------------------- */
 
 struct until_read {
 	struct xyl_frame frame;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Row 15: of the wakes that threads send, none is lost. */
+/* Of the wakes that threads send, none is lost. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -121,7 +121,7 @@ static void *batch_set(void *arg)
 	return NULL;
 }
 
-/* Row 15: 8 threads x 100 000. */
+/* 8 threads x 100 000. */
 TEST(eight_threads_set_a_hundred_thousand_futures_each)
 {
 	struct census before = census_take();

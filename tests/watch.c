@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Watch: each sees the latest value, and no change is missed. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

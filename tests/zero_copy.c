@@ -57,7 +57,7 @@ TEST(a_write_of_nothing_gives_0)
 	line_end(&line);
 }
 
-/* ---- whose the buffer is, and how long --------------------------------------------------------- */
+/* ---- whose the buffer is, and how long ------------------------------------------------------- */
 
 TEST(who_gives_collected_memory_away_does_not_wait_for_the_peer)
 {
@@ -124,7 +124,7 @@ TEST(a_buffer_that_nobody_else_names_lives_until_the_notification)
 	line_end(&line);
 }
 
-/* ---- order --------------------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 TEST(writes_go_out_in_order_while_notifications_are_outstanding)
 {
@@ -150,7 +150,7 @@ TEST(writes_go_out_in_order_while_notifications_are_outstanding)
 	line_end(&line);
 }
 
-/* ---- what cannot be sent so -------------------------------------------------------------------------- */
+/* ---- what cannot be sent so ------------------------------------------------------------------ */
 
 TEST(a_unix_socket_is_written_as_ever_and_remembers)
 {

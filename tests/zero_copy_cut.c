@@ -71,7 +71,7 @@ TEST(a_write_that_is_cut_between_two_parts_breaks_the_stream)
 	}
 }
 
-/* ---- aborts ------------------------------------------------------------------------------------------- */
+/* ---- aborts ---------------------------------------------------------------------------------- */
 
 /* Not one more byte goes in. */
 static size_t stuff(struct line *line)
@@ -225,7 +225,7 @@ TEST(a_buffer_in_the_frame_of_an_aborted_task_is_sent_as_it_was)
 	}
 }
 
-/* ---- close and stop ------------------------------------------------------------------------------------ */
+/* ---- close and stop -------------------------------------------------------------------------- */
 
 /* The peer does not read: a close is not its business, and it has all the bytes later. */
 TEST(a_close_does_not_wait_for_a_notification)
@@ -285,7 +285,7 @@ TEST(a_stop_waits_for_the_notification_and_says_if_it_does_not_come)
 	drive_end(&line.driven);
 }
 
-/* ---- errors --------------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 TEST(a_peer_that_is_gone_is_an_error)
 {

@@ -177,7 +177,7 @@ static void round_end(struct file_hunt *self)
 	}
 }
 
-/* ---- before and after --------------------------------------------------------------------------- */
+/* ---- before and after ------------------------------------------------------------------------ */
 
 static void file_write(const char *path, uint64_t number)
 {

@@ -317,7 +317,7 @@ static void table_print(const struct books *columns, unsigned count)
 	printf("\n");
 }
 
-/* ---- the program ------------------------------------------------------------------------------ */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static uint64_t seed_choose(void)
 {

@@ -148,7 +148,7 @@ static xyl_step watcher(void *frame)
 	XYL_END(0);
 }
 
-/* ---- what was seen ---------------------------------------------------------------------------- */
+/* ---- what was seen --------------------------------------------------------------------------- */
 
 /* How many bytes it put on the stream. */
 static size_t segment_check(const struct course *course, const struct segment *segment, size_t at,
