@@ -103,15 +103,26 @@ enum outlook {
 	OTHERWISE, /* if nothing else can */
 };
 
-static bool can_recv(const struct xyl_chan *chan)
+/* Who finds that it cannot has settled it. */
+static inline bool can_recv(struct xyl_chan *chan)
 {
-	return chan && (chan->len > 0 || chan->closed || chan->senders.waits.first);
+	if (!chan)
+		return false;
+	if (chan->out.at != chan->out.until)
+		return true;
+	xyli_chan_settle(chan);
+	return (chan->len > 0 || chan->closed || chan->senders.waits.first);
 }
 
-static bool can_send(const struct xyl_chan *chan)
+static bool can_send(struct xyl_chan *chan)
 {
-	return chan && (chan->len < chan->room || chan->closed || chan->capacity < 0 ||
-			chan->receivers.waits.first);
+	if (!chan)
+		return false;
+	if (chan->in.at != chan->in.until)
+		return true;
+	xyli_chan_settle(chan);
+	return (chan->len < chan->room || chan->closed || chan->capacity < 0 ||
+		chan->receivers.waits.first);
 }
 
 static int task_look(const struct xyl_task *task)
