@@ -242,7 +242,8 @@ int xyli_chan_offer(struct xyl_chan *chan, const void *elem, struct xyli_wait **
 		slot_put(chan, elem);
 	}
 	count_sent(chan);
-	xyli_chan_open(chan);
+	if (!receiver)
+		xyli_chan_open(chan); /* where one has waited, one will wait again */
 	return 0;
 }
 
@@ -283,7 +284,8 @@ int xyli_chan_fetch(struct xyl_chan *chan, void *ret_elem, struct xyli_wait **re
 			slots_shrink(chan);
 	}
 	chan->stats.last_ns = time_now();
-	xyli_chan_open(chan);
+	if (!sender)
+		xyli_chan_open(chan);
 	*ret_met = sender;
 	return 0;
 }

@@ -387,11 +387,16 @@ XYL_API void xyl_chan_stats(const struct xyl_chan *chan, struct xyl_chan_stats *
  * block.  After Go's select, and Newsqueak's before it. */
 struct xyl_case {
 	int kind;
-	void *on, *slot;
-	const void *elem;
-	int64_t ns;
-	int fd;
-	unsigned events;
+	void *on;
+	union {				/* by its kind: */
+		void *slot;		/* recv */
+		const void *elem;	/* send */
+		int64_t ns;		/* timeout */
+		struct {		/* ready */
+			int fd;
+			unsigned events;
+		};
+	};
 	ssize_t *ret_result;
 };
 #define xyl_on_recv(ch, ...)  ((struct xyl_case){ .kind = 1, .on = (ch), .slot = __VA_ARGS__ })	/* NULL: discard */
