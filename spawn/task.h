@@ -121,7 +121,7 @@ static inline struct xyl_task *xyli_task_calling(const char *function)
 {
 	struct xyli_wait *wait = xyli_running;
 
-	if (__builtin_expect(!wait || wait->kind, 0))
+	if (__builtin_expect(wait->kind != NULL, 0)) /* nobody's is set, too */
 		xyli_not_calling(function);
 	return xyli_task_of(wait);
 }
