@@ -140,7 +140,8 @@ void xyli_chan_settle_slowly(struct xyl_chan *chan)
 	chan->pace = XYLI_SETTLED;
 }
 
-/* Those in use lie in one piece, and those free in two, or the other way round. */
+/* Those in use lie in one piece, and those free in two, or the other way round.  Nobody waits
+ * where this is called, unless for a select that has been served. */
 void xyli_chan_open(struct xyl_chan *chan)
 {
 	char *in = chan->in.at, *out = chan->out.at;
