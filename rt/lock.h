@@ -44,9 +44,14 @@ void xyli_unlock_slowly(struct xyli_lock *lock);
 
 /* Complemented: a lock keeps no shard alive.  A later shard in the memory of one that is
  * gone inherits its locks. */
+static inline uintptr_t xyli_lock_mark_of(const struct xyli_shard *shard)
+{
+	return ~(uintptr_t)shard;
+}
+
 static inline uintptr_t xyli_lock_mark(void)
 {
-	return ~(uintptr_t)xyli_here;
+	return xyli_lock_mark_of(xyli_here);
 }
 
 /* If it is biased to this thread's shard.  The owner writes `held`, then looks at `bias`; who

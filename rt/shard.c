@@ -32,7 +32,11 @@
 #define HEAP_START_DEFAULT ((size_t)64 << 20)
 
 _Thread_local struct xyli_shard *xyli_here __attribute__((tls_model("initial-exec")));
-_Thread_local struct xyli_wait *xyli_running __attribute__((tls_model("initial-exec")));
+
+static const struct xyli_wait_kind nothing = { .name = "nothing" };
+struct xyli_wait xyli_nobody = { .kind = &nothing, .state = XYLI_WAITING };
+_Thread_local struct xyli_wait *xyli_running
+	__attribute__((tls_model("initial-exec"))) = &xyli_nobody;
 
 /* ---- the live shards ------------------------------------------------------------ */
 
@@ -372,7 +376,7 @@ void xyli_shard_check(struct xyli_shard *shard)
 	xyli_timers_check(&shard->timers);
 	xyli_timers_check(&shard->chores);
 	ops_check(shard);
-	XYLI_MUST(!xyli_running);
+	XYLI_MUST(!xyli_is_in_step());
 	if (shard->buffers)
 		xyli_buffers_check(shard->buffers);
 }

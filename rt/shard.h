@@ -101,8 +101,15 @@ struct xyli_shard {
 /* The shard that this thread is running. */
 extern _Thread_local struct xyli_shard *xyli_here __attribute__((tls_model("initial-exec")));
 
-/* Whose step is on this thread's stack; NULL between two.  The task table names its task. */
+/* Whose step is on this thread's stack; between two, nobody's, who waits for ever.  The task
+ * table names its task. */
 extern _Thread_local struct xyli_wait *xyli_running __attribute__((tls_model("initial-exec")));
+extern struct xyli_wait xyli_nobody;
+
+static inline bool xyli_is_in_step(void)
+{
+	return xyli_running != &xyli_nobody;
+}
 
 /* NULL, and xyl_runtime_why, and the error: it could not be set up. */
 struct xyli_shard *xyli_shard_new(const struct xyl_config *config, int *ret_error);

@@ -29,8 +29,8 @@ void xyli_misuse(const char *function, const char *what)
 
 void xyli_not_calling(const char *function)
 {
-	xyli_misuse(function, xyli_running ? "the operation started before it was not awaited"
-					   : "called outside a task");
+	xyli_misuse(function, xyli_is_in_step() ? "the operation started before it was not awaited"
+						: "called outside a task");
 }
 
 /* ---- frames --------------------------------------------------------------------- */
@@ -361,7 +361,7 @@ unsigned xyli_tasks_run(struct xyli_shard *shard)
 		task_resume(shard, xyli_ready_take(shard));
 		resumed++;
 	}
-	xyli_running = NULL;
+	xyli_running = &xyli_nobody;
 	return resumed;
 }
 
@@ -369,7 +369,7 @@ unsigned xyli_tasks_run(struct xyli_shard *shard)
 
 struct xyl_task *xyl_self(void)
 {
-	return xyli_running ? xyli_task_of(xyli_running) : NULL;
+	return xyli_is_in_step() ? xyli_task_of(xyli_running) : NULL;
 }
 
 bool xyl_is_done(const struct xyl_task *task)

@@ -121,7 +121,7 @@ static inline struct xyl_task *xyli_task_calling(const char *function)
 {
 	struct xyli_wait *wait = xyli_running;
 
-	if (__builtin_expect(!wait || wait->kind, 0))
+	if (__builtin_expect(wait->kind != NULL, 0)) /* nobody's is set, too */
 		xyli_not_calling(function);
 	return xyli_task_of(wait);
 }
@@ -145,14 +145,20 @@ enum xyli_cancel_why xyli_task_canceled_why(const struct xyl_task *task);
 
 /* The result is known at once.  Now and then the task is suspended all the same, so
  * that aborts, timers and the other tasks get their turn. */
-static inline xyl_pending xyli_done(struct xyl_task *task, ssize_t result)
+static inline xyl_pending xyli_done_on(struct xyli_shard *shard, struct xyl_task *task,
+				       ssize_t result)
 {
-	if (__builtin_expect(--task->wait.shard->credit > 0, 1)) {
+	if (__builtin_expect(--shard->credit > 0, 1)) {
 		task->leaf->result = result;
 		return (xyl_pending){ 0 };
 	}
 	task->wait.result = result;
 	return (xyl_pending){ 1 };
+}
+
+static inline xyl_pending xyli_done(struct xyl_task *task, ssize_t result)
+{
+	return xyli_done_on(task->wait.shard, task, result);
 }
 
 /* xyl_pending: 0 the result is in the frame; 1 suspend; 2 suspend, a callee is next. */

@@ -20,6 +20,7 @@
 #include "rt/clock.h"
 
 #define GROWS_FROM 16 /* slots of an unlimited channel */
+#define KEPT 1024     /* of one that has been drained */
 
 /* ---- elements ------------------------------------------------------------------- */
 
@@ -49,6 +50,15 @@ bool xyli_chan_keep(const struct xyl_chan *chan, const void *elem, ssize_t *ret_
 
 /* ---- slots ---------------------------------------------------------------------- */
 
+static void slots_set(struct xyl_chan *chan, char *slots, size_t room)
+{
+	chan->slots = slots;
+	chan->end = slots ? slots + room * chan->elem_size : NULL;
+	chan->room = room;
+	xyli_stretch_begin(&chan->in, slots);
+	xyli_stretch_begin(&chan->out, slots);
+}
+
 /* At least a byte: a slot without a size has an address, too. */
 static int slots_new(struct xyl_chan *chan, size_t room)
 {
@@ -59,9 +69,7 @@ static int slots_new(struct xyl_chan *chan, size_t room)
 		slots = xyl_alloc(bytes ? bytes : 1);
 	if (!slots)
 		return -ENOMEM;
-	chan->slots = chan->head = chan->tail = slots;
-	chan->end = slots + bytes;
-	chan->room = room;
+	slots_set(chan, slots, room);
 	return 0;
 }
 
@@ -69,7 +77,7 @@ static int slots_new(struct xyl_chan *chan, size_t room)
  * ones are cleared, lest a stale pointer to them keep what will have left the new ones. */
 static int slots_grow(struct xyl_chan *chan)
 {
-	char *slots = chan->slots, *head = chan->head, *end = chan->end;
+	char *slots = chan->slots, *head = chan->out.at, *end = chan->end;
 	size_t to_end = (size_t)(end - head), from_start = (size_t)(head - slots);
 	int r = slots_new(chan, chan->room ? 2 * chan->room : GROWS_FROM);
 
@@ -78,8 +86,73 @@ static int slots_grow(struct xyl_chan *chan)
 	memcpy(chan->slots, head, to_end);
 	memcpy(chan->slots + to_end, slots, from_start);
 	memset(slots, 0, to_end + from_start);
-	chan->tail = chan->slots + to_end + from_start;
+	xyli_stretch_begin(&chan->in, chan->slots + to_end + from_start);
 	return 0;
+}
+
+/* So many that, when all have left, they are to go as well. */
+static bool slots_are_many(const struct xyl_chan *chan)
+{
+	return chan->room > KEPT && chan->capacity == XYL_UNLIMITED;
+}
+
+/* A crowd that has passed leaves no empty hall behind. */
+static void slots_shrink(struct xyl_chan *chan)
+{
+	if (chan->len == 0 && slots_are_many(chan))
+		slots_set(chan, NULL, 0);
+}
+
+static void slot_put(struct xyl_chan *chan, const void *elem)
+{
+	char *at = chan->in.at, *next = at + chan->elem_size;
+
+	xyli_elem_copy(chan->elem_size, at, elem);
+	xyli_stretch_begin(&chan->in, next == chan->end ? chan->slots : next);
+	chan->len++;
+}
+
+static void slot_drop(struct xyl_chan *chan)
+{
+	char *at = chan->out.at, *next = at + chan->elem_size;
+
+	xyli_elem_clear(chan->elem_size, at);
+	xyli_stretch_begin(&chan->out, next == chan->end ? chan->slots : next);
+	chan->len--;
+}
+
+/* How many words it was used for. */
+static size_t stretch_end(struct xyli_stretch *stretch, const struct xyl_chan *chan)
+{
+	char *at = stretch->at;
+	size_t words = (size_t)(at - stretch->since) / sizeof(uint64_t);
+
+	xyli_stretch_begin(stretch, at == chan->end ? chan->slots : at);
+	return words;
+}
+
+void xyli_chan_settle_slowly(struct xyl_chan *chan)
+{
+	size_t in = stretch_end(&chan->in, chan), out = stretch_end(&chan->out, chan);
+
+	chan->sent += in;
+	chan->len += in - out;
+	chan->pace = XYLI_SETTLED;
+}
+
+/* Those in use lie in one piece, and those free in two, or the other way round.  Nobody waits
+ * where this is called, unless for a select that has been served. */
+void xyli_chan_open(struct xyl_chan *chan)
+{
+	char *in = chan->in.at, *out = chan->out.at;
+
+	if (chan->pace != XYLI_SETTLED || chan->receivers.waits.first || chan->senders.waits.first)
+		return;
+	if (chan->len < chan->room)
+		chan->in.until = in < out ? out : chan->end;
+	if (chan->len > 0 && !slots_are_many(chan))
+		chan->out.until = out < in ? in : chan->end;
+	chan->pace = XYLI_QUICK;
 }
 
 /* A slot for one more. */
@@ -89,7 +162,7 @@ static int slot_make(struct xyl_chan *chan)
 		return slots_grow(chan);
 	if (chan->capacity != XYL_CONFLATED)
 		return -EAGAIN;
-	xyli_slot_drop(chan, chan->elem_size);
+	slot_drop(chan);
 	chan->replaced++;
 	return 0;
 }
@@ -130,7 +203,8 @@ static void count_sent(struct xyl_chan *chan)
 
 	if (chan->sent == 0) {
 		chan->stats.first_ns = now;
-		chan->quick = chan->elem_size == sizeof(uint64_t);
+		if (chan->elem_size == sizeof(uint64_t))
+			chan->pace = XYLI_SETTLED;
 	}
 	xyli_chan_count_sent(chan, now);
 }
@@ -151,6 +225,11 @@ int xyli_chan_offer(struct xyl_chan *chan, const void *elem, struct xyli_wait **
 	struct xyli_wait *receiver;
 	int r;
 
+	if (xyli_chan_put_quickly(chan, elem)) {
+		chan->stats.last_ns = time_now();
+		return 0;
+	}
+	xyli_chan_settle(chan);
 	if (chan->closed)
 		return -EPIPE;
 	receiver = xyli_line_take(&chan->receivers);
@@ -161,9 +240,11 @@ int xyli_chan_offer(struct xyl_chan *chan, const void *elem, struct xyli_wait **
 		r = chan->len == chan->room ? slot_make(chan) : 0;
 		if (r < 0)
 			return r;
-		xyli_slot_put(chan, chan->elem_size, elem);
+		slot_put(chan, elem);
 	}
 	count_sent(chan);
+	if (!receiver)
+		xyli_chan_open(chan); /* where one has waited, one will wait again */
 	return 0;
 }
 
@@ -179,9 +260,15 @@ static struct xyli_wait *sender_take(struct xyl_chan *chan)
 
 int xyli_chan_fetch(struct xyl_chan *chan, void *ret_elem, struct xyli_wait **ret_met)
 {
-	const void *elem = chan->head;
+	const void *elem;
 	struct xyli_wait *sender;
 
+	if (ret_elem && xyli_chan_take_quickly(chan, ret_elem)) {
+		chan->stats.last_ns = time_now();
+		return 0;
+	}
+	xyli_chan_settle(chan);
+	elem = chan->out.at;
 	sender = sender_take(chan);
 	if (chan->len == 0) {
 		if (!sender)
@@ -191,13 +278,15 @@ int xyli_chan_fetch(struct xyl_chan *chan, void *ret_elem, struct xyli_wait **re
 	if (ret_elem)
 		xyli_elem_copy(chan->elem_size, ret_elem, elem);
 	if (chan->len > 0) {
-		xyli_slot_drop(chan, chan->elem_size);
+		slot_drop(chan);
 		if (sender)
-			xyli_slot_put(chan, chan->elem_size, elem_of(chan, sender));
+			slot_put(chan, elem_of(chan, sender));
 		else
-			xyli_slots_shrink(chan);
+			slots_shrink(chan);
 	}
 	chan->stats.last_ns = time_now();
+	if (!sender)
+		xyli_chan_open(chan);
 	*ret_met = sender;
 	return 0;
 }
@@ -249,8 +338,9 @@ void xyl_chan_close(struct xyl_chan *chan)
 	struct xyli_wait *receivers, *senders;
 
 	xyli_lock(&chan->lock);
+	xyli_chan_settle(chan);
 	chan->closed = true;
-	chan->quick = false;
+	chan->pace = XYLI_SLOW;
 	receivers = xyli_line_take_all(&chan->receivers);
 	senders = xyli_line_take_all(&chan->senders);
 	count_closed(chan, receivers);
@@ -262,18 +352,19 @@ void xyl_chan_close(struct xyl_chan *chan)
 
 /* ---- looking at it --------------------------------------------------------------- */
 
-/* The lock is no part of what a const channel promises. */
-static void chan_copy(const struct xyl_chan *chan, struct xyl_chan *ret_chan)
+/* The lock and how it keeps count are no part of what a const channel promises. */
+static void chan_copy(const struct xyl_chan *const_chan, struct xyl_chan *ret_chan)
 {
-	struct xyli_lock *lock = ((struct xyl_chan *)(uintptr_t)chan)->receivers.lock;
+	struct xyl_chan *chan = (struct xyl_chan *)(uintptr_t)const_chan;
 
-	xyli_lock(lock);
+	xyli_lock(&chan->lock);
+	xyli_chan_settle(chan);
 	ret_chan->closed = chan->closed;
 	ret_chan->len = chan->len;
 	ret_chan->stats = chan->stats;
 	ret_chan->stats.sent = chan->sent;
 	ret_chan->stats.received = chan->sent - chan->len - chan->replaced;
-	xyli_unlock(lock);
+	xyli_unlock(&chan->lock);
 }
 
 bool xyl_chan_is_closed(const struct xyl_chan *chan)

@@ -8,6 +8,13 @@
  *
  * Whoever waits brings a word (give.h): a receiver where the element is to go, a sender the
  * element itself, if it fits, or where a copy of it is.
+ *
+ * Two stretches of slots, one to be filled and one to be emptied, are found free of all
+ * questions once, and then used up with no further look: nobody waits, it is open, an element is
+ * a word.  What has been done there is counted when they are settled, and whatever would make
+ * it untrue settles them first:
+ *
+ *	len, room, sent, who waits		settle, then look or change, then perhaps open
  */
 #ifndef XYLI_SYNC_CHANNEL_H
 #define XYLI_SYNC_CHANNEL_H
@@ -19,13 +26,26 @@
 #include "sync/line.h"
 #include "xylem/xylem.h"
 
+enum xyli_pace {
+	XYLI_SLOW,    /* closed, or not of words, or not used yet */
+	XYLI_SETTLED, /* nothing but who waits need be looked at */
+	XYLI_QUICK,   /* not even that, in the two stretches */
+};
+
+/* at == until: there is nothing quick to be done. */
+struct xyli_stretch {
+	char *at, *until;
+	char *since; /* from here to `at` is not counted yet */
+};
+
 struct xyl_chan {
 	struct xyli_lock lock;
+	struct xyli_stretch in, out; /* at: the tail, and the head */
 	size_t elem_size;
-	size_t len, room; /* slots in use, and those there are */
-	char *head, *tail, *slots, *end;
+	size_t len, room; /* slots in use, and those there are; when settled */
+	char *slots, *end;
 	bool closed;
-	bool quick; /* open, of words, and used before: nothing but who waits need be looked at */
+	enum xyli_pace pace;
 	struct xyli_line receivers, senders;
 	ptrdiff_t capacity;	 /* as asked for */
 	uint64_t sent, replaced; /* received is what was sent, and is here no more, nor replaced */
@@ -64,23 +84,45 @@ static inline void xyli_elem_clear(size_t size, void *slot)
 		memset(slot, 0, size);
 }
 
-/* These are told the size: most know it when they are compiled. */
-static inline void xyli_slot_put(struct xyl_chan *chan, size_t size, const void *elem)
+static inline void xyli_stretch_begin(struct xyli_stretch *stretch, char *at)
 {
-	xyli_elem_copy(size, chan->tail, elem);
-	chan->tail += size;
-	if (chan->tail == chan->end)
-		chan->tail = chan->slots;
-	chan->len++;
+	stretch->at = stretch->until = stretch->since = at;
 }
 
-static inline void xyli_slot_drop(struct xyl_chan *chan, size_t size)
+void xyli_chan_settle_slowly(struct xyl_chan *chan);
+
+/* Everything counted, and nothing quick any more. */
+static inline void xyli_chan_settle(struct xyl_chan *chan)
 {
-	xyli_elem_clear(size, chan->head);
-	chan->head += size;
-	if (chan->head == chan->end)
-		chan->head = chan->slots;
-	chan->len--;
+	if (chan->pace == XYLI_QUICK)
+		xyli_chan_settle_slowly(chan);
+}
+
+/* Of a settled one; it stays settled where there is a reason. */
+void xyli_chan_open(struct xyl_chan *chan);
+
+static inline bool xyli_chan_put_quickly(struct xyl_chan *chan, const void *elem)
+{
+	char *at = chan->in.at;
+
+	if (at == chan->in.until)
+		return false;
+	memcpy(at, elem, sizeof(uint64_t));
+	chan->in.at = at + sizeof(uint64_t);
+	return true;
+}
+
+/* To somewhere. */
+static inline bool xyli_chan_take_quickly(struct xyl_chan *chan, void *ret_elem)
+{
+	char *at = chan->out.at;
+
+	if (at == chan->out.until)
+		return false;
+	memcpy(ret_elem, at, sizeof(uint64_t));
+	memset(at, 0, sizeof(uint64_t));
+	chan->out.at = at + sizeof(uint64_t);
+	return true;
 }
 
 /* To one who waits. */
@@ -90,17 +132,6 @@ static inline void xyli_chan_hand(struct xyli_wait *receiver, size_t size, const
 
 	if (place)
 		xyli_elem_copy(size, place, elem);
-}
-
-#define XYLI_SLOTS_KEPT 1024u /* of an unlimited channel that has been drained */
-
-/* A crowd that has passed leaves no empty hall behind. */
-static inline void xyli_slots_shrink(struct xyl_chan *chan)
-{
-	if (chan->len > 0 || chan->room <= XYLI_SLOTS_KEPT || chan->capacity != XYL_UNLIMITED)
-		return;
-	chan->slots = chan->head = chan->tail = chan->end = NULL;
-	chan->room = 0;
 }
 
 static inline void xyli_chan_count_sent(struct xyl_chan *chan, int64_t now)

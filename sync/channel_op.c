@@ -2,9 +2,11 @@
 /*
  * The operations of a channel: send and receive.
  *
- * Design notes.  Most sends and receives are on the shard that owns the channel, carry a pointer or
- * a number, and need neither growing nor anybody of another shard: these take a path of
- * their own, in one function.  All else goes through what channel.c does under the lock.
+ * Design notes.  Most sends and receives are on the shard that owns the channel and carry a
+ * pointer or a number.  If there is something left of the stretch of slots found free of all
+ * questions (channel.h), they take the next one of it, and that is all.  If not, but the one
+ * to meet is there already, or there is nothing to do but wait, that is done without a call.
+ * All else goes through what channel.c does under the lock, which looks for the next stretch.
  */
 #include "sync/channel.h"
 
@@ -120,104 +122,103 @@ static __attribute__((noinline)) xyl_pending recv_slowly(struct xyl_chan *chan,
 
 /* ---- what happens most ------------------------------------------------------------ */
 
-enum quick { NOT_QUICK, DONE, WAITS };
-
-/* A task of this shard, that does nothing but wait here. */
-static inline bool is_near(const struct xyli_wait *wait, const struct xyli_wait_kind *kind,
-			   const struct xyli_shard *shard)
+/* A lock that has an owner was never taken elsewhere: who waits is of this shard.  But it may
+ * be a case of a select. */
+static inline bool is_near(const struct xyli_wait *wait, const struct xyli_wait_kind *kind)
 {
-	return wait->kind == kind && wait->shard == shard;
+	return wait && wait->kind == kind;
 }
 
-static inline enum quick wait_quickly(struct xyli_line *line, struct xyl_task *task,
-				      const struct xyli_wait_kind *kind)
+static inline xyl_pending wait_quickly(struct xyl_chan *chan, struct xyli_line *line,
+				       struct xyl_task *task, const struct xyli_wait_kind *kind)
 {
 	xyli_wait_begin(&task->wait, kind, line);
 	xyli_waits_append(&line->waits, &task->wait);
-	return WAITS;
+	xyli_unlock_owned(&chan->lock);
+	return (xyl_pending){ 1 };
 }
 
-static inline enum quick offer_quickly(struct xyl_chan *chan, const void *elem,
-				       struct xyl_task *task, struct xyli_wait **ret_met)
+/* Off its line: it has got, or given, its word. */
+static inline xyl_pending meet_quickly(struct xyl_chan *chan, struct xyli_wait *met,
+				       struct xyl_task *task, struct xyli_shard *shard)
+{
+	xyli_chan_count_sent(chan, shard->now);
+	xyli_unlock_owned(&chan->lock);
+	xyli_wake(met, 0);
+	return xyli_done_on(shard, task, 0);
+}
+
+/* Both with the lock held, as its owner. */
+static __attribute__((noinline)) xyl_pending send_owned(struct xyl_chan *chan,
+							struct xyl_task *task, const void *elem,
+							struct xyli_shard *shard)
 {
 	struct xyli_wait *receiver = chan->receivers.waits.first;
-	struct xyli_shard *shard = task->wait.shard;
+	bool settled = chan->pace == XYLI_SETTLED;
 
-	if (__builtin_expect(receiver != NULL, 0)) {
-		if (!is_near(receiver, &recv_wait, shard))
-			return NOT_QUICK;
+	if (settled && is_near(receiver, &recv_wait)) {
 		xyli_waits_remove(&chan->receivers.waits, receiver);
 		xyli_chan_hand(receiver, sizeof(uint64_t), elem);
-		*ret_met = receiver;
-	} else if (chan->len < chan->room) {
-		xyli_slot_put(chan, sizeof(uint64_t), elem);
-	} else {
-		if (chan->capacity < 0)
-			return NOT_QUICK;
-		xyli_elem_copy(sizeof(uint64_t), &task->leaf->result, elem);
-		return wait_quickly(&chan->senders, task, &send_wait);
+		return meet_quickly(chan, receiver, task, shard);
 	}
-	xyli_chan_count_sent(chan, shard->now);
-	return DONE;
+	if (settled && !receiver && chan->len == chan->room && chan->capacity >= 0) {
+		xyli_elem_copy(sizeof(uint64_t), &task->leaf->result, elem);
+		return wait_quickly(chan, &chan->senders, task, &send_wait);
+	}
+	xyli_unlock_owned(&chan->lock);
+	return send_slowly(chan, task, elem);
 }
 
-static inline enum quick fetch_quickly(struct xyl_chan *chan, void *ret_elem, struct xyl_task *task,
-				       struct xyli_wait **ret_met)
+static __attribute__((noinline)) xyl_pending recv_owned(struct xyl_chan *chan,
+							struct xyl_task *task, void *ret_elem,
+							struct xyli_shard *shard)
 {
 	struct xyli_wait *sender = chan->senders.waits.first;
-	struct xyli_shard *shard = task->wait.shard;
+	bool drained = chan->pace == XYLI_SETTLED && chan->len == 0;
 
-	if (__builtin_expect(sender != NULL, 0)) {
-		if (chan->len > 0 || !is_near(sender, &send_wait, shard))
-			return NOT_QUICK;
+	if (drained && !sender) {
+		task->leaf->result = (ssize_t)ret_elem;
+		return wait_quickly(chan, &chan->receivers, task, &recv_wait);
+	}
+	if (drained && is_near(sender, &send_wait)) {
 		xyli_waits_remove(&chan->senders.waits, sender);
 		xyli_elem_copy(sizeof(uint64_t), ret_elem, &xyli_task_of(sender)->leaf->result);
-		xyli_chan_count_sent(chan, shard->now);
-		*ret_met = sender;
-	} else if (chan->len > 0) {
-		xyli_elem_copy(sizeof(uint64_t), ret_elem, chan->head);
-		xyli_slot_drop(chan, sizeof(uint64_t));
-		xyli_slots_shrink(chan);
-		chan->stats.last_ns = shard->now;
-	} else {
-		task->leaf->result = (ssize_t)ret_elem;
-		return wait_quickly(&chan->receivers, task, &recv_wait);
+		return meet_quickly(chan, sender, task, shard);
 	}
-	return DONE;
+	xyli_unlock_owned(&chan->lock);
+	return recv_slowly(chan, task, ret_elem);
+}
+
+static inline bool lock_quickly(struct xyl_chan *chan, const struct xyl_task *task)
+{
+	return chan && !xyli_task_is_bothered(task) &&
+	       xyli_lock_owned_by(&chan->lock, xyli_lock_mark_of(task->wait.shard));
 }
 
 xyl_pending xyl_send(struct xyl_chan *chan, const void *elem)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_send");
-	enum quick quick = NOT_QUICK;
-	struct xyli_wait *met = NULL;
+	struct xyli_shard *shard = task->wait.shard;
 
-	if (chan && !xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
-		if (chan->quick)
-			quick = offer_quickly(chan, elem, task, &met);
-		xyli_unlock_owned(&chan->lock);
-	}
-	if (met)
-		xyli_wake(met, 0);
-	if (quick == DONE)
-		return xyli_done(task, 0);
-	return quick == WAITS ? (xyl_pending){ 1 } : send_slowly(chan, task, elem);
+	if (!lock_quickly(chan, task))
+		return send_slowly(chan, task, elem);
+	if (!xyli_chan_put_quickly(chan, elem))
+		return send_owned(chan, task, elem, shard);
+	chan->stats.last_ns = shard->now;
+	xyli_unlock_owned(&chan->lock);
+	return xyli_done_on(shard, task, 0);
 }
 
 xyl_pending xyl_recv(struct xyl_chan *chan, void *ret_elem)
 {
 	struct xyl_task *task = xyli_task_calling("xyl_recv");
-	enum quick quick = NOT_QUICK;
-	struct xyli_wait *met = NULL;
+	struct xyli_shard *shard = task->wait.shard;
 
-	if (chan && ret_elem && !xyli_task_is_bothered(task) && xyli_lock_owned(&chan->lock)) {
-		if (chan->quick)
-			quick = fetch_quickly(chan, ret_elem, task, &met);
-		xyli_unlock_owned(&chan->lock);
-	}
-	if (met)
-		xyli_wake(met, 0);
-	if (quick == DONE)
-		return xyli_done(task, 0);
-	return quick == WAITS ? (xyl_pending){ 1 } : recv_slowly(chan, task, ret_elem);
+	if (!ret_elem || !lock_quickly(chan, task))
+		return recv_slowly(chan, task, ret_elem);
+	if (!xyli_chan_take_quickly(chan, ret_elem))
+		return recv_owned(chan, task, ret_elem, shard);
+	chan->stats.last_ns = shard->now;
+	xyli_unlock_owned(&chan->lock);
+	return xyli_done_on(shard, task, 0);
 }

@@ -31,7 +31,7 @@ struct xyl_mutex *xyl_mutex_new(void)
 
 static inline const void *caller(void)
 {
-	return xyli_running ? (const void *)xyli_running : &xyli_here;
+	return xyli_is_in_step() ? (const void *)xyli_running : &xyli_here;
 }
 
 _Static_assert(offsetof(struct xyl_task, wait) == 0, "a task goes by its wait");

@@ -4,8 +4,8 @@
  *
  * Design notes.  The locks of all channels are taken first, in the order of their
  * addresses (or in any, when all are biased to this shard, for then nobody can be waiting
- * for one while he holds another).  Then one pass looks which cases can happen and chooses
- * one; if there is none, each case goes on its list before the locks are let go.  So between
+ * for one while he holds another: that is done while looking).  Then one pass looks which
+ * cases can happen, and one of them is chosen; if there is none, each case goes on its list before the locks are let go.  So between
  * looking and waiting nothing can be missed, and of two selects that meet only one is on
  * lists.  This is how Go's runtime does it.
  */
@@ -103,15 +103,26 @@ enum outlook {
 	OTHERWISE, /* if nothing else can */
 };
 
-static bool can_recv(const struct xyl_chan *chan)
+/* Who finds that it cannot has settled it. */
+static inline bool can_recv(struct xyl_chan *chan)
 {
-	return chan && (chan->len > 0 || chan->closed || chan->senders.waits.first);
+	if (!chan)
+		return false;
+	if (chan->out.at != chan->out.until)
+		return true;
+	xyli_chan_settle(chan);
+	return (chan->len > 0 || chan->closed || chan->senders.waits.first);
 }
 
-static bool can_send(const struct xyl_chan *chan)
+static bool can_send(struct xyl_chan *chan)
 {
-	return chan && (chan->len < chan->room || chan->closed || chan->capacity < 0 ||
-			chan->receivers.waits.first);
+	if (!chan)
+		return false;
+	if (chan->in.at != chan->in.until)
+		return true;
+	xyli_chan_settle(chan);
+	return (chan->len < chan->room || chan->closed || chan->capacity < 0 ||
+		chan->receivers.waits.first);
 }
 
 static int task_look(const struct xyl_task *task)
@@ -157,23 +168,68 @@ static inline int case_look(const struct xyl_case *c)
 	}
 }
 
+/* What came of a look at XYLI_SELECT_FEW cases at most, a bit for each. */
+struct looks {
+	uint32_t at_once, otherwise;
+	unsigned equals; /* so many at once */
+	int error;
+};
+
+static inline void looks_add(struct looks *looks, size_t i, int outlook)
+{
+	if (__builtin_expect(outlook == AT_ONCE, 1)) {
+		looks->at_once |= UINT32_C(1) << i;
+		looks->equals++;
+	} else if (outlook == OTHERWISE) {
+		looks->otherwise |= UINT32_C(1) << i;
+	} else if (outlook < 0 && looks->error == 0) {
+		looks->error = outlook;
+	}
+}
+
 /* Any of those that can happen, each with the same chance; or the first. */
-static inline ssize_t cases_choose(const struct xyl_case *cases, size_t n, bool first)
+static inline ssize_t looks_choose(const struct looks *looks, bool first)
+{
+	uint32_t among = looks->at_once ? looks->at_once : looks->otherwise;
+	unsigned skipped = 0;
+
+	if (__builtin_expect(looks->error != 0, 0))
+		return looks->error;
+	if (among == 0)
+		return -EAGAIN;
+	if (!first && looks->equals > 1)
+		skipped = xyli_chance_below(xyli_select_ties(), looks->equals);
+	while (skipped-- > 0)
+		among &= among - 1;
+	return __builtin_ctz(among);
+}
+
+/* Of so many that come after `before` equals of earlier ones: is the choice among them? */
+static bool looks_win(const struct looks *looks, unsigned before, bool first)
+{
+	if (looks->equals == 0 || before == 0)
+		return looks->equals > 0;
+	return !first &&
+	       xyli_chance_below(xyli_select_ties(), before + looks->equals) < looks->equals;
+}
+
+static ssize_t cases_choose(const struct xyl_case *cases, size_t n, bool first)
 {
 	ssize_t chosen = -EAGAIN, otherwise = -EAGAIN;
 	unsigned equals = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		int outlook = case_look(&cases[i]);
+	for (size_t from = 0; from < n; from += XYLI_SELECT_FEW) {
+		struct looks looks = { 0 };
 
-		if (__builtin_expect(outlook < 0, 0))
-			return outlook;
-		if (outlook == OTHERWISE && otherwise < 0)
-			otherwise = (ssize_t)i;
-		if (outlook != AT_ONCE)
-			continue;
-		if (++equals == 1 || (!first && xyli_chance_one_in(xyli_select_ties(), equals)))
-			chosen = (ssize_t)i;
+		for (size_t i = 0; i < XYLI_SELECT_FEW && from + i < n; i++)
+			looks_add(&looks, i, case_look(&cases[from + i]));
+		if (looks.error != 0)
+			return looks.error;
+		if (looks_win(&looks, equals, first))
+			chosen = (ssize_t)from + looks_choose(&looks, first);
+		else if (looks.otherwise && otherwise < 0)
+			otherwise = (ssize_t)from + __builtin_ctz(looks.otherwise);
+		equals += looks.equals;
 	}
 	return chosen >= 0 ? chosen : otherwise;
 }
@@ -204,30 +260,57 @@ static ssize_t case_do(const struct xyl_case *c, struct xyli_wait **ret_met)
 	}
 }
 
-static bool was_served_elsewhere(const struct xyl_case *c, ssize_t r)
+/* -EAGAIN, -ENOMEM: it has not. */
+static int case_happen(const struct xyl_case *c, struct xyli_wait **ret_met)
 {
-	return chan_of(c) && r == -EAGAIN;
+	ssize_t r = case_do(c, ret_met);
+
+	if (r < 0 && chan_of(c)) {
+		if (r == -EAGAIN || r == -ENOMEM)
+			return (int)r;
+		xyli_chan_count_failure(c->on, (int)r);
+	}
+	if (c->ret_result)
+		*c->ret_result = r;
+	return 0;
 }
 
 ssize_t xyli_select_now(const struct xyl_case *cases, size_t n, bool first,
 			struct xyli_wait **ret_met)
 {
 	for (;;) {
-		ssize_t i = cases_choose(cases, n, first), r;
+		ssize_t i = cases_choose(cases, n, first);
+		int r = i < 0 ? 0 : case_happen(&cases[i], ret_met);
 
-		if (i < 0)
+		if (r == 0)
 			return i;
-		r = case_do(&cases[i], ret_met);
-		if (was_served_elsewhere(&cases[i], r))
-			continue;
-		if (r == -ENOMEM && chan_of(&cases[i]))
-			return r; /* it has not happened */
-		if (r == -EPIPE && chan_of(&cases[i]))
-			xyli_chan_count_failure(cases[i].on, -EPIPE);
-		if (cases[i].ret_result)
-			*cases[i].ret_result = r;
-		return i;
+		if (r != -EAGAIN)
+			return r;
 	}
+}
+
+/* The same, beginning with the locks, if all are biased to this shard.  False: they are not,
+ * and none is held. */
+static inline bool select_owned(const struct xyl_case *cases, size_t n, bool first, uintptr_t here,
+				struct xyli_wait **ret_met, ssize_t *ret_r)
+{
+	struct looks looks = { 0 };
+	ssize_t i;
+	int r;
+
+	for (size_t k = 0; k < n; k++) {
+		struct xyl_chan *chan = chan_of(&cases[k]);
+
+		if (chan && !xyli_lock_owned_by(&chan->lock, here)) {
+			unlock_owned(cases, k);
+			return false;
+		}
+		looks_add(&looks, k, case_look(&cases[k]));
+	}
+	i = looks_choose(&looks, first);
+	r = i < 0 ? 0 : case_happen(&cases[i], ret_met);
+	*ret_r = r == 0 ? i : r == -EAGAIN ? xyli_select_now(cases, n, first, ret_met) : r;
+	return true;
 }
 
 /* ---- xyl_select ------------------------------------------------------------------- */
@@ -275,15 +358,16 @@ static __attribute__((noinline)) xyl_pending select_later(struct xyl_task *task,
 	return (xyl_pending){ 1 };
 }
 
-xyl_pending xyli_select(const struct xyl_case *cases, size_t n, bool first)
+static const struct xyli_select_locks all_owned = { .owned = true };
+
+static __attribute__((noinline)) xyl_pending select_slowly(struct xyl_task *task,
+							   const struct xyl_case *cases, size_t n,
+							   bool first)
 {
-	struct xyl_task *task = xyli_task_calling("xyl_select");
 	struct xyli_select_locks locks;
 	struct xyli_wait *met = NULL;
 	ssize_t r;
 
-	if (xyli_task_is_canceled(task))
-		return xyli_done(task, -ECANCELED);
 	if (n == 0)
 		return xyli_done(task, -EINVAL);
 	r = xyli_select_lock(&locks, cases, n);
@@ -293,6 +377,25 @@ xyl_pending xyli_select(const struct xyl_case *cases, size_t n, bool first)
 	if (r == -EAGAIN)
 		return select_later(task, cases, n, &locks);
 	xyli_select_unlock(&locks, cases, n);
+	if (met)
+		xyli_give(met, 0);
+	return xyli_done(task, r);
+}
+
+xyl_pending xyli_select(const struct xyl_case *cases, size_t n, bool first)
+{
+	struct xyl_task *task = xyli_task_calling("xyl_select");
+	uintptr_t here = xyli_lock_mark_of(task->wait.shard);
+	struct xyli_wait *met = NULL;
+	ssize_t r;
+
+	if (xyli_task_is_canceled(task))
+		return xyli_done(task, -ECANCELED);
+	if (n - 1 >= XYLI_SELECT_FEW || !select_owned(cases, n, first, here, &met, &r))
+		return select_slowly(task, cases, n, first);
+	if (r == -EAGAIN)
+		return select_later(task, cases, n, &all_owned);
+	unlock_owned(cases, n);
 	if (met)
 		xyli_give(met, 0);
 	return xyli_done(task, r);

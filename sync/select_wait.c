@@ -108,8 +108,9 @@ void xyli_select_withdraw(struct xyli_select *select)
 
 /* ---- on the lists ------------------------------------------------------------------ */
 
-static void line_enter(struct xyli_line *line, struct xyli_wait *wait)
+static void line_enter(struct xyl_chan *chan, struct xyli_line *line, struct xyli_wait *wait)
 {
+	xyli_chan_settle(chan);
 	wait->on = line;
 	xyli_waits_append(&line->waits, wait);
 }
@@ -118,11 +119,12 @@ static void line_enter(struct xyli_line *line, struct xyli_wait *wait)
 static bool case_enter(struct xyli_case *c, void *on)
 {
 	struct xyli_wait *wait = &c->agent.wait;
+	struct xyl_chan *chan = on;
 
 	c->on = on;
 	switch (c->kind) {
-	case XYLI_ON_RECV: line_enter(&((struct xyl_chan *)on)->receivers, wait); return true;
-	case XYLI_ON_SEND: line_enter(&((struct xyl_chan *)on)->senders, wait); return true;
+	case XYLI_ON_RECV: line_enter(chan, &chan->receivers, wait); return true;
+	case XYLI_ON_SEND: line_enter(chan, &chan->senders, wait); return true;
 	case XYLI_ON_READY:
 	case XYLI_ON_DONE: xyli_waits_append(&((struct xyl_task *)on)->joiners, wait); return true;
 	case XYLI_ON_CANCEL: return xyli_cancel_enter(on, wait);

@@ -70,5 +70,5 @@ xyl_pending xyl_sleep_until(int64_t when)
 
 int64_t xyl_now(void)
 {
-	return xyli_running ? xyli_running->shard->now : xyli_clock();
+	return xyli_is_in_step() ? xyli_running->shard->now : xyli_clock();
 }

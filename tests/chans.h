@@ -150,8 +150,8 @@ __attribute__((unused)) static void chan_await(const struct driven *driven, stru
 /* Beyond the last element the slots are zero, and nobody waits. */
 __attribute__((unused)) static void chan_check_clean(struct xyl_chan *chan)
 {
-	size_t used = chan->len * chan->elem_size;
-	size_t bytes = (size_t)(chan->end - chan->slots), at = (size_t)(chan->head - chan->slots);
+	size_t used = xyl_chan_len(chan) * chan->elem_size; /* it is settled by that */
+	size_t bytes = (size_t)(chan->end - chan->slots), at = (size_t)(chan->out.at - chan->slots);
 
 	CHECK_EQ(chan_waiters(chan), 0);
 	CHECK_EQ(bytes, chan->room * chan->elem_size);

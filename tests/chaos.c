@@ -264,10 +264,14 @@ static bool all_are_one(const struct xyli_line *senders, const struct xyli_line 
 static void rules_check(struct xyl_chan *chan)
 {
 	size_t senders = live_waiters(&chan->senders), receivers = live_waiters(&chan->receivers);
+	bool quick = chan->in.at != chan->in.until || chan->out.at != chan->out.until;
+	size_t len = xyl_chan_len(chan);
 
-	CHECK(chan->len <= chan->room);
-	CHECK(chan->len == 0 || receivers == 0);
-	CHECK(chan->len == chan->room || senders == 0);
+	CHECK(len <= chan->room);
+	CHECK(len == 0 || receivers == 0);
+	CHECK(len == chan->room || senders == 0);
+	CHECK(!quick ||
+	      (!chan->closed && !chan->senders.waits.first && !chan->receivers.waits.first));
 	CHECK(chan->capacity >= 0 || senders == 0);
 	CHECK(!chan->closed || senders + receivers == 0);
 	CHECK(senders == 0 || receivers == 0 || all_are_one(&chan->senders, &chan->receivers));

@@ -434,11 +434,16 @@ XYL_API xyl_async_fn xyl_chan_deltas;
  * block.  After Go's select, and Newsqueak's before it. */
 struct xyl_case {
 	int kind;
-	void *on, *slot;
-	const void *elem;
-	int64_t ns;
-	int fd;
-	unsigned events;
+	void *on;
+	union {				/* by its kind: */
+		void *slot;		/* recv */
+		const void *elem;	/* send */
+		int64_t ns;		/* timeout */
+		struct {		/* ready */
+			int fd;
+			unsigned events;
+		};
+	};
 	ssize_t *ret_result;
 };
 #define xyl_on_recv(ch, ...)	/* to NULL: it is dropped */ \
