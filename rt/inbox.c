@@ -10,10 +10,11 @@
  * list; a poster writes the list and then looks at `asleep`.  Both pairs are
  * sequentially consistent, so one of the two sees the other.
  *
- * A knock is a flag and no post.  A thread that the collector does not stop, because it is
- * parked or not attached, and that links a post while it marks, can hide from it the posts
- * behind: the post may be marked already, and the list's head not yet.  A signal handler
- * runs in any thread at any time, so it links nothing.
+ * A thread that the collector does not stop, because it is parked or not attached, and that
+ * links a post while it marks, can hide from it the posts behind: the post may be marked
+ * already, and the list's head not yet.  So one that is not attached holds marking off.  A
+ * signal handler runs in any thread at any time and can wait for nothing: it knocks, which is
+ * a flag and no post.
  */
 #include "rt/inbox.h"
 
@@ -23,6 +24,8 @@
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "gc/world.h"
 
 int xyli_inbox_init(struct xyli_inbox *inbox)
 {
@@ -69,16 +72,47 @@ static void bell_ring_once(struct xyli_inbox *inbox)
 	atomic_fetch_sub(&inbox->ringers, 1);
 }
 
-void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post)
+static void post_put(struct xyli_inbox *inbox, struct xyli_post *post)
 {
 	struct xyli_post *newest = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
-	int saved_errno = errno;
 
 	do
 		post->next = newest;
 	while (!atomic_compare_exchange_weak(&inbox->newest, &newest, post));
 	if (atomic_load(&inbox->asleep))
 		bell_ring_once(inbox);
+}
+
+struct delivery {
+	struct xyli_inbox *inbox;
+	struct xyli_post *post;
+};
+
+static void *delivery_put(void *arg)
+{
+	const struct delivery *delivery = arg;
+
+	post_put(delivery->inbox, delivery->post);
+	return NULL;
+}
+
+/* The bell, too, with marking held off: once the post is in there, nothing that this thread has
+ * keeps the inbox from being collected. */
+static void post_put_unattached(struct xyli_inbox *inbox, struct xyli_post *post)
+{
+	struct delivery delivery = { inbox, post };
+
+	xyli_world_hold(delivery_put, &delivery);
+}
+
+void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post)
+{
+	int saved_errno = errno;
+
+	if (__builtin_expect(xyli_world_attached(), 1))
+		post_put(inbox, post);
+	else
+		post_put_unattached(inbox, post);
 	errno = saved_errno;
 }
 
