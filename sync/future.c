@@ -230,8 +230,10 @@ struct xyl_future *xyl_later(xyl_pending op)
 	if (!task)
 		xyli_misuse("xyl_later", "called outside a task");
 	pending = op.xyli_code == XYLI_PENDING_CALL || task->wait.kind;
-	if (op.xyli_code && !pending)
+	if (op.xyli_code && !pending) {
+		xyli_bounds_awaited(task);
 		task->wait.shard->credit = 1; /* it was to give way: the next one will */
+	}
 	if (future && !pending) {
 		xyl_future_set(future, op.xyli_code ? task->wait.result : task->leaf->result);
 		return future;
