@@ -398,8 +398,8 @@ TEST(a_period_without_end_has_a_last_line_and_no_other)
 {
 	struct driven driven = drive_begin(NULL);
 	struct paper paper = paper_make();
-	struct xyl_task *task =
-		DRIVE_SPAWN(&driven, xyl_monitor, .to = paper_handle(&paper), .period_ns = INT64_MAX);
+	struct xyl_task *task = DRIVE_SPAWN(&driven, xyl_monitor, .to = paper_handle(&paper),
+					    .period_ns = INT64_MAX);
 
 	for (int i = 0; i < 20; i++)
 		CHECK(drive(&driven, 1) >= 0);
