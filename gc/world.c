@@ -176,6 +176,7 @@ void xyli_world_park(void (*fn)(void *arg), void *arg)
 	GC_do_blocking(world_call_parked, &call);
 }
 
+/* Marking has this lock from its first object to its last. */
 void xyli_world_hold(void *(*fn)(void *arg), void *arg)
 {
 	GC_call_with_alloc_lock(fn, arg);

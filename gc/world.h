@@ -32,6 +32,10 @@ void xyli_world_hold(void *(*fn)(void *arg), void *arg);
  * not, because another attached thread was not parked. */
 bool xyli_world_collect(void);
 
+/* Run fn(arg) while nobody marks.  For threads that a collection does not stop: what they move
+ * from where it has not looked yet to where it has, it does not see.  fn allocates nothing. */
+void xyli_world_hold(void *(*fn)(void *arg), void *arg);
+
 /* Anywhere: the stacks are scanned. */
 void xyli_world_collect_anywhere(void);
 

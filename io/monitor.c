@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "io/report.h"
+#include "rt/clock.h"
 #include "xylem/xylem.h"
 
 #define LAST_NS XYL_SEC
@@ -49,7 +50,7 @@ static int monitor_begin(struct xyl_monitor *self)
 	if (self->metrics->watched)
 		return -EBUSY;
 	self->metrics->watched = true;
-	self->xyli_own->next_ns = xyl_now() + self->period_ns;
+	self->xyli_own->next_ns = xyli_clock_add(xyl_now(), self->period_ns);
 	return 0;
 }
 
@@ -136,9 +137,9 @@ static void monitor_wind(struct xyl_monitor *self)
 	struct xyli_monitoring *own = self->xyli_own;
 	int64_t late = xyl_now() - own->next_ns;
 
-	own->next_ns += self->period_ns;
 	if (late >= self->period_ns)
 		own->next_ns += late / self->period_ns * self->period_ns;
+	own->next_ns = xyli_clock_add(own->next_ns, self->period_ns);
 }
 
 xyl_step xyl_monitor(void *frame)

@@ -10,13 +10,12 @@
  * list; a poster writes the list and then looks at `asleep`.  Both pairs are
  * sequentially consistent, so one of the two sees the other.
  *
- * A thread that the collector does not stop, and that links a post while it marks, can hide
- * from it the posts behind: the post may have been marked already, and the list's head not
- * yet; and nothing else may name those behind (a task that is still to arrive).  So one that
- * is not attached waits while a collection is under way, as it would if it were.
- *
- * A knock is a flag and no post.  A signal handler runs in any thread at any time, in a
- * parked one too, so it links nothing.
+ * A thread that the collector does not stop, because it is parked or not attached, and that
+ * links a post while it marks, can hide from it the posts behind: the post may be marked
+ * already, and the list's head not yet; and nothing else may name those behind (a task that
+ * is still to arrive).  So one that is not attached holds marking off.  A signal handler
+ * runs in any thread at any time and can wait for nothing: it knocks, which is a flag and no
+ * post.
  */
 #include "rt/inbox.h"
 
@@ -75,13 +74,15 @@ static void bell_ring_once(struct xyli_inbox *inbox)
 	atomic_fetch_sub(&inbox->ringers, 1);
 }
 
-static inline void post_link(struct xyli_inbox *inbox, struct xyli_post *post)
+static void post_put(struct xyli_inbox *inbox, struct xyli_post *post)
 {
 	struct xyli_post *newest = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
 
 	do
 		post->next = newest;
 	while (!atomic_compare_exchange_weak(&inbox->newest, &newest, post));
+	if (atomic_load(&inbox->asleep))
+		bell_ring_once(inbox);
 }
 
 struct stranger {
@@ -89,11 +90,12 @@ struct stranger {
 	struct xyli_post *post;
 };
 
-static void *stranger_links(void *arg)
+/* The bell, too: once the post is in, nothing that such a thread has keeps the inbox. */
+static void *stranger_posts(void *arg)
 {
 	const struct stranger *stranger = arg;
 
-	post_link(stranger->inbox, stranger->post);
+	post_put(stranger->inbox, stranger->post);
 	return NULL;
 }
 
@@ -102,11 +104,9 @@ void xyli_inbox_post(struct xyli_inbox *inbox, struct xyli_post *post)
 	int saved_errno = errno;
 
 	if (__builtin_expect(xyli_here || xyli_world_attached(), 1))
-		post_link(inbox, post);
+		post_put(inbox, post);
 	else
-		xyli_world_hold(stranger_links, &(struct stranger){ inbox, post });
-	if (atomic_load(&inbox->asleep))
-		bell_ring_once(inbox);
+		xyli_world_hold(stranger_posts, &(struct stranger){ inbox, post });
 	errno = saved_errno;
 }
 

@@ -64,6 +64,13 @@ void xyli_bound_pass(struct xyli_bound *bound)
 	}
 }
 
+static void bounds_recount(struct xyl_task *task)
+{
+	task->wait.expired = false;
+	for (const struct xyli_bound *bound = task->bounds; bound; bound = bound->outer)
+		task->wait.expired |= bound->passed;
+}
+
 /* Off the stack.  Has it passed? */
 static bool bound_pop(struct xyl_task *task)
 {
@@ -73,9 +80,7 @@ static bool bound_pop(struct xyl_task *task)
 	bound->outer = NULL;
 	if (!bound->passed)
 		return bound->kind->stop(bound);
-	task->wait.expired = false;
-	for (bound = task->bounds; bound; bound = bound->outer)
-		task->wait.expired |= bound->passed;
+	bounds_recount(task);
 	return true;
 }
 
@@ -144,6 +149,8 @@ void xyli_bounds_move(struct xyl_task *from, struct xyl_task *to, struct xyl_fra
 		*last = bound;
 		last = &bound->outer;
 	}
+	bounds_recount(from); /* a token may have been fired since it was set */
+	bounds_recount(to);
 }
 
 void xyli_bound_set(struct xyli_bound *bound, const struct xyli_bound_kind *kind,

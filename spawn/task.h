@@ -95,6 +95,9 @@ static inline void xyli_task_call_off(struct xyl_task *task)
 
 	callee->line = XYLI_RETURNED;
 	task->leaf = callee->caller;
+	callee->caller = NULL; /* a stream stays, and keeps nobody who has not pulled it */
+	if (callee->stays)
+		((struct xyl_stream *)callee)->elem = NULL;
 }
 
 /* A frame has returned: the bounds that were set on it are over. */

@@ -26,7 +26,7 @@ struct block {
 static bool block_renew(struct block *block, size_t more)
 {
 	size_t kept = block->end - block->begin, size = kept + more;
-	char *bytes = xyl_alloc_bytes(size + 1);
+	char *bytes = more < PTRDIFF_MAX - kept ? xyl_alloc_bytes(size + 1) : NULL;
 
 	if (!bytes)
 		return false;

@@ -16,6 +16,8 @@
 #include "spawn/give.h"
 #include "spawn/task.h"
 #include "sync/future.h"
+#include "sync/line.h"
+#include "sync/select.h"
 
 enum {
 	FUTURE_CLAIMED = 1, /* a setter is at work; it alone leaves this */
@@ -212,6 +214,17 @@ static void later_take_wait(struct xyl_task *from, struct xyl_task *to)
 	from->wait.kind = NULL;
 }
 
+/* It would not be cancelled: another shard's has its result, or the kernel its buffer. */
+static void later_hasten(struct xyli_wait *wait)
+{
+	if (wait->kind->move == xyli_line_move)
+		xyli_line_hasten(wait);
+	else if (xyli_wait_is_select(wait))
+		xyli_select_hasten(wait->on);
+	else
+		xyli_misuse("xyl_later", "no memory, and the operation must be waited for");
+}
+
 /* No memory for a task to wait: the operation must not go on unseen. */
 static void later_give_up(struct xyl_task *task, xyl_pending op)
 {
@@ -224,7 +237,7 @@ static void later_give_up(struct xyl_task *task, xyl_pending op)
 	}
 	task->wait.kind->cancel(&task->wait, XYLI_ABORTED);
 	if (task->wait.kind)
-		xyli_misuse("xyl_later", "no memory, and the operation must be waited for");
+		later_hasten(&task->wait);
 	xyli_bounds_awaited(task);
 }
 
@@ -237,8 +250,10 @@ struct xyl_future *xyl_later(xyl_pending op)
 	if (!task)
 		xyli_misuse("xyl_later", "called outside a task");
 	pending = op.xyli_code == XYLI_PENDING_CALL || task->wait.kind;
-	if (op.xyli_code && !pending)
+	if (op.xyli_code && !pending) {
+		xyli_bounds_awaited(task);
 		task->wait.shard->credit = 1; /* it was to give way: the next one will */
+	}
 	if (future && !pending) {
 		xyl_future_set(future, op.xyli_code ? task->wait.result : task->leaf->result);
 		return future;

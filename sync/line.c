@@ -72,6 +72,12 @@ void xyli_line_cancel(struct xyli_wait *wait, enum xyli_cancel_why why)
 		xyli_wake(wait, -ECANCELED);
 }
 
+void xyli_line_hasten(struct xyli_wait *wait)
+{
+	xyli_inbox_recall(&wait->shard->inbox, &wait->post);
+	xyli_wait_arrives(&wait->post);
+}
+
 /* Its result is on its way to this shard, and is the other's now. */
 static void line_redirect(struct xyli_wait *from, struct xyli_wait *to)
 {

@@ -47,6 +47,9 @@ void xyli_line_give_all(struct xyli_wait *taken, ssize_t result);
 bool xyli_line_drop(struct xyli_wait *wait);
 bool xyli_line_leave(struct xyli_wait *wait);
 
+/* Of a task that has been claimed elsewhere: what is on its way to it has come. */
+void xyli_line_hasten(struct xyli_wait *wait);
+
 /* For a struct xyli_wait_kind, whose waits have `on` set to their line. */
 void xyli_line_cancel(struct xyli_wait *wait, enum xyli_cancel_why why);
 void xyli_line_move(struct xyli_wait *from, struct xyli_wait *to);

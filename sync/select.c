@@ -337,6 +337,11 @@ static const struct xyli_wait_kind select_wait = { .name = "select",
 						   .cancel = select_cancel,
 						   .move = select_move };
 
+bool xyli_wait_is_select(const struct xyli_wait *wait)
+{
+	return wait->kind == &select_wait;
+}
+
 static __attribute__((noinline)) xyl_pending select_later(struct xyl_task *task,
 							  const struct xyl_case *cases, size_t n,
 							  const struct xyli_select_locks *locks)

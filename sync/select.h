@@ -91,6 +91,10 @@ static inline bool xyli_select_claim(struct xyli_select *select)
 	return !atomic_exchange(&select->claimed, true);
 }
 
+/* Of a task: claimed elsewhere, and what has happened is on its way; it has come. */
+bool xyli_wait_is_select(const struct xyli_wait *wait);
+void xyli_select_hasten(struct xyli_select *select);
+
 /* Off all lists; by whoever waits. */
 void xyli_select_withdraw(struct xyli_select *select);
 

@@ -42,6 +42,8 @@ static xyl_step give_later(void *frame)
 		struct xyl_stats stats;                  \
 		char *buf;                               \
 		int *marked;                             \
+		struct xyl_cancel *token;                \
+		xyl_pending pending;                     \
 		int i, peer;                             \
 		ssize_t n;                               \
 	};                                               \
@@ -384,4 +386,42 @@ TEST(what_is_left_for_later_in_a_runtime_that_stops_is_aborted)
 	drive(&driven, 1);
 	drive_end(&driven);
 	CHECK_EQ(marked, 2);
+}
+
+/* ---- what is over before it is handed on ---------------------------------------------------- */
+
+LATER_FRAME(later_fired)
+{
+	struct later_fired *self = frame;
+
+	XYL_BEGIN(self)
+	self->token = xyl_cancel_new(NULL);
+	self->pending = xyl_until(xyl_call(give_later, .ns = LONG_NS), self->token);
+	xyl_cancel_fire(self->token);
+	self->later = xyl_later(self->pending);
+	XYL_AWAIT(self->n, xyl_within(xyl_future_get(self->later), 100 * XYL_MS));
+	XYL_END(self->n);
+}
+
+TEST(a_token_fired_before_its_call_is_left_for_later_ends_it)
+{
+	CHECK_EQ(RUN(later_fired), -ECANCELED);
+}
+
+/* What it awaits is here before it is handed on, and it awaits nothing else. */
+LATER_FRAME(later_over_and_out)
+{
+	struct later_over_and_out *self = frame;
+
+	XYL_BEGIN(self)
+	self->gate = xyl_future_new();
+	self->pending = xyl_within(xyl_future_get(self->gate), LONG_NS);
+	xyl_future_set(self->gate, 4);
+	self->later = xyl_later(self->pending);
+	XYL_END(0);
+}
+
+TEST(no_bound_of_what_was_over_outlives_its_task)
+{
+	CHECK_EQ(RUN(later_over_and_out), 0);
 }

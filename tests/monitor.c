@@ -395,6 +395,23 @@ TEST(a_live_view_is_a_screenful_of_what_is_not_zero)
 	close(paper.fd);
 }
 
+TEST(a_period_without_end_has_a_last_line_and_no_other)
+{
+	struct driven driven = drive_begin(NULL);
+	struct paper paper = paper_make();
+	struct xyl_task *task = DRIVE_SPAWN(&driven, xyl_monitor, .to = paper_handle(&paper),
+					    .period_ns = INT64_MAX);
+
+	for (int i = 0; i < 20; i++)
+		CHECK(drive(&driven, 1) >= 0);
+	CHECK_EQ(drive_stats(&driven).ops_submitted, 0); /* it has not begun to write */
+	xyl_abort(task);
+	drive_until_done(&driven, task);
+	CHECK(lseek(paper.fd, 0, SEEK_END) > 0);
+	close(paper.fd);
+	drive_end(&driven);
+}
+
 TEST(what_cannot_be_monitored_is_refused)
 {
 	struct driven driven = drive_begin(NULL);

@@ -527,3 +527,31 @@ TEST(errors_pass_through_a_merge)
 {
 	CHECK_EQ(RUN(merge_errors), 1232);
 }
+
+/* ---- a pull that is called off ------------------------------------------------------------- */
+
+struct call_off {
+	struct xyl_frame frame;
+	struct xyl_stream *stream;
+	long value;
+	ssize_t n;
+};
+
+static xyl_step call_off(void *frame)
+{
+	struct call_off *self = frame;
+
+	XYL_BEGIN(self)
+	self->stream = LONGS(1);
+	XYL_AWAIT(self->n, xyl_until(xyl_stream_next(self->stream, &self->value), NULL));
+	CHECK_EQ(self->n, -EINVAL);
+	CHECK(self->stream->frame.caller == NULL);
+	CHECK(self->stream->elem == NULL);
+	XYL_AWAIT(self->n, xyl_stream_next(self->stream, &self->value));
+	XYL_END(self->value);
+}
+
+TEST(a_stream_keeps_nobody_whose_pull_was_not_begun)
+{
+	CHECK_EQ(RUN(call_off), 1);
+}

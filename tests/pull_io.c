@@ -145,6 +145,29 @@ TEST(blocks_are_what_was_read)
 	CHECK(!xyl_stream_blocks(NULL, 10));
 }
 
+struct block_too_large {
+	struct xyl_frame frame;
+	struct xyl_io *io;
+	struct xyl_bytes block;
+	ssize_t n, ignored;
+};
+
+static xyl_step block_too_large(void *frame)
+{
+	struct block_too_large *self = frame;
+
+	XYL_BEGIN(self)
+	self->io = file_of("more than fits into the smallest object there is");
+	XYL_AWAIT(self->n, xyl_stream_next(xyl_stream_blocks(self->io, SIZE_MAX), &self->block));
+	XYL_AWAIT(self->ignored, xyl_close(self->io));
+	XYL_END(self->n);
+}
+
+TEST(a_block_larger_than_any_memory_is_not_read)
+{
+	CHECK_EQ(RUN(block_too_large), -ENOMEM);
+}
+
 /* ---- a socket, and readers who are aborted ----------------------------------------------- */
 
 enum { TEXT_LINES = 400 };
