@@ -207,10 +207,10 @@ XYL_API bool xyl_is_done(const struct xyl_task *task);
 XYL_API bool xyl_is_aborted(const struct xyl_task *task);
 
 /* Ask a task to stop.  Any thread, attached or not, any time, any number of
- * times; returns at once (a thread that is not attached, as soon as no collection is
- * under way) and frees nothing.  At the start of its shard's next turn
- * the await that the task is in is abandoned and gives -ECANCELED, as does each
- * later one, so what follows the loop is its cleanup.  A result that has already
+ * times, but from no signal handler (xyl_signals_next); returns at once (a thread that is
+ * not attached, as soon as no collection is under way) and frees nothing.  At the start of
+ * its shard's next turn the await that the task is in is abandoned and gives -ECANCELED, as
+ * does each later one, so what follows the loop is its cleanup.  A result that has already
  * arrived is kept.  Operations that release (xyl_close, xyl_scope_close) run to
  * their end all the same.  A buffer that the kernel still owns stays pinned until
  * its last CQE: an aborted task must not write to it again.  No-op on a finished
