@@ -365,13 +365,14 @@ TEST(a_finalizer_may_set_another)
 /* ---- on the loop ------------------------------------------------------------------------- */
 
 static size_t on_the_loop;
+static bool loop_is_over; /* what chance has kept until then is for the census to find */
 
 static void run_on_loop(void *obj, void *arg)
 {
 	(void)obj;
 	(void)arg;
 	CHECK(xyl_self() == NULL); /* between two tasks */
-	CHECK(xyl_runtime_self() != NULL);
+	CHECK(xyl_runtime_self() != NULL || loop_is_over);
 	CHECK(xyl_alloc(32) != NULL);
 	on_the_loop++;
 }
@@ -408,6 +409,7 @@ TEST(finalizers_run_on_the_loop_between_tasks)
 {
 	on_the_loop = 0;
 	CHECK_EQ(RUN(waits), 0);
+	loop_is_over = true;
 }
 
 /* A frame lies inside its task's block. */
