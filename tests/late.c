@@ -5,6 +5,8 @@
  *
  * The window: the kernel is done, the shard has not looked, the task is aborted.
  */
+#include <string.h>
+
 #include "io/handle.h"
 #include "tests/asyncs.h"
 #include "tests/late.h"
@@ -213,7 +215,8 @@ static bool zero_copy_is_late(void)
 
 	while ((n = raw_fill(xyl_io_fd(io))) > 0)
 		filled += n;
-	task = DRIVE_SPAWN(&driven, sender, .io = io, .buf = xyl_alloc_bytes(ROOM));
+	task = DRIVE_SPAWN(&driven, sender, .io = io,
+			   .buf = memset(xyl_alloc_bytes(ROOM), 'x', ROOM));
 	hand_turn(&driven);
 	waits = !xyl_is_done(task) && drive_stats(&driven).ops_completed == 0 && io->out.active &&
 		io->out.active->op.life.state == XYLI_OP_IN_KERNEL;
