@@ -170,16 +170,16 @@ void xyli_inbox_recall(struct xyli_inbox *inbox, struct xyli_post *post)
 	post->next = NULL;
 }
 
+/* One by one: what a delivery recalls is among those that were kept. */
 void xyli_inbox_deliver(struct xyli_inbox *inbox)
 {
-	struct xyli_post *post = posts_take(inbox);
+	struct xyli_post *post;
 
-	while (post) {
-		struct xyli_post *next = post->next;
-
+	inbox->kept = posts_take(inbox);
+	while ((post = inbox->kept) != NULL) {
+		inbox->kept = post->next;
 		post->next = NULL; /* a finished task must not keep the next one alive */
 		post->deliver(post);
-		post = next;
 	}
 	if (atomic_load_explicit(&inbox->knocked, memory_order_relaxed) &&
 	    atomic_exchange(&inbox->knocked, false))

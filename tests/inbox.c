@@ -323,3 +323,27 @@ TEST(a_thread_that_is_not_attached_links_nothing_while_the_collector_marks)
 	xyli_inbox_deliver(&inbox);
 	xyli_inbox_done(&inbox);
 }
+
+/* ---- a delivery that recalls --------------------------------------------------------------- */
+
+static struct xyli_post recaller, recalled;
+static unsigned recalls;
+
+static void recall_deliver(struct xyli_post *post)
+{
+	CHECK(post == &recaller); /* the other one is taken back before its turn comes */
+	recalls++;
+	xyli_inbox_recall(&inbox, &recalled);
+}
+
+TEST(a_delivery_may_recall_what_came_with_it)
+{
+	recaller.deliver = recalled.deliver = recall_deliver;
+	CHECK_EQ(xyli_inbox_init(&inbox), 0);
+	xyli_inbox_post(&inbox, &recaller);
+	xyli_inbox_post(&inbox, &recalled);
+	xyli_inbox_deliver(&inbox);
+	CHECK_EQ(recalls, 1);
+	CHECK(xyli_inbox_is_empty(&inbox));
+	xyli_inbox_done(&inbox);
+}
