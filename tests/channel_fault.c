@@ -194,3 +194,41 @@ TEST(without_memory_there_is_no_channel)
 	CHECK(xyl_chan_new(8, 4) == NULL);
 	faults_plan(0, 0);
 }
+
+/* ---- a select that need not wait ----------------------------------------------------------- */
+
+enum { MANY = 32 };
+
+struct choose {
+	struct xyl_frame frame;
+	struct xyl_chan *chan;
+	struct xyl_case cases[MANY];
+	long value;
+	size_t before;
+	ssize_t n;
+};
+
+static xyl_step choose(void *frame)
+{
+	struct choose *self = frame;
+
+	XYL_BEGIN(self)
+	self->chan = xyl_chan_new(sizeof(long), 4);
+	for (int i = 0; i < MANY; i++)
+		self->cases[i] = xyl_on_recv(self->chan, &self->value);
+	CHECK_EQ(chan_put(self->chan, 7), 0);
+	faults_plan(1, 1000000);
+	XYL_AWAIT(self->n, xyli_select(self->cases, MANY, false));
+	CHECK_EQ(faults_reached(), 0); /* nobody asked for memory */
+	CHECK(self->n >= 0 && self->n < MANY);
+	CHECK_EQ(self->value, 7);
+	XYL_AWAIT(self->n, xyli_select(self->cases, MANY, false));
+	faults_plan(0, 0);
+	CHECK_EQ(self->n, -ENOMEM); /* that one had to wait */
+	XYL_END(0);
+}
+
+TEST(a_select_that_need_not_wait_takes_no_memory)
+{
+	CHECK_EQ(RUN(choose), 0);
+}
