@@ -11,7 +11,7 @@ set -eu
 
 build=${1:?usage: run.sh BUILD_DIR [NAME...]}
 shift
-test $# -gt 0 || set -- floor yield spawn call stream root abort channel select token sleeps \
+test $# -gt 0 || set -- floor yield spawn call stream root abort channel select mutex token sleeps \
 	park idle read4k roundtrip pause receive echo
 
 TMPDIR=$(mktemp -d)

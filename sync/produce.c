@@ -39,7 +39,6 @@ struct xyl_task *xyli_produce(struct xyl_scope *scope, struct xyl_chan *chan,
 	if (!task)
 		return NULL;
 	task->leaf->line = __LINE__;
-	callee->caller = task->leaf;
-	task->leaf = callee;
+	xyli_call_frame(task, callee);
 	return task;
 }

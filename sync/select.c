@@ -5,9 +5,9 @@
  * Design notes.  The locks of all channels are taken first, in the order of their
  * addresses (or in any, when all are biased to this shard, for then nobody can be waiting
  * for one while he holds another: that is done while looking).  Then one pass looks which
- * cases can happen, and one of them is chosen; if there is none, each case goes on its list before the locks are let go.  So between
- * looking and waiting nothing can be missed, and of two selects that meet only one is on
- * lists.  This is how Go's runtime does it.
+ * cases can happen, and one of them is chosen; if there is none, each case goes on its list
+ * before the locks are let go.  So between looking and waiting nothing can be missed, and of
+ * two selects that meet only one is on lists.  This is how Go's runtime does it.
  */
 #include "sync/select.h"
 
